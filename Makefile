@@ -1,0 +1,33 @@
+# make setup | demo | test | lint: each creates the virtual environment .venv on demand.
+PYTHON ?= python3
+BIN := .venv/bin
+WORK_DIR := work_dirs/demo
+
+.PHONY: setup demo test lint clean
+
+setup: .venv/.done
+
+.venv/.done: requirements.txt setup.py
+	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.13: make PYTHON=python3.12 setup' % sys.version_info[:2])"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -r requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps mmpose==1.3.2
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/python tools/make_demo_data.py --out data/demo
+	$(BIN)/python tools/train.py configs/demo/clamp_tiny.py --work-dir $(WORK_DIR)
+	$(BIN)/python tools/test.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --work-dir $(WORK_DIR)/test
+	$(BIN)/python tools/draw_poses.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv data/demo work_dirs/demo

@@ -1,0 +1,138 @@
+"""Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
+
+import json
+import os.path as osp
+
+import torch
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
+
+from .models.clip import clip_config, find_weights
+
+DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
+
+
+def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
+    """Check the data, the numbers of keypoints and the CLIP that a config asks for.
+
+    Args:
+        cfg (Config): A config of this project.
+        splits (tuple[str, ...]): Which of ``'train'``, ``'val'``, ``'test'`` are going to be used. CLIP's weights are
+            needed for ``'train'`` alone.
+
+    Raises:
+        FileNotFoundError: If annotations, images or CLIP's weights are not there.
+        ValueError: If an annotation file is malformed, the number of keypoints differs between data set, head and
+            names, or loader and evaluator read different annotations.
+    """
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        if loader and 'ann_file' in loader.dataset:
+            check_keypoint_number(cfg.model, loader.dataset)
+            check_data(loader.dataset)
+            check_evaluator(cfg, split)
+    for part in (cfg.model.backbone.get('clip'), cfg.model.head.get('prompt_learner', {}).get('text_encoder')):
+        if part:
+            clip_config(part)
+            if 'train' in splits and part.get('pretrained'):
+                find_weights(part.get('model_name'), part['pretrained'])
+
+
+def annotation_path(dataset: dict) -> str:
+    """Return the path of a data set config's annotation file."""
+    return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
+
+
+def check_keypoint_number(model: dict, dataset: dict) -> None:
+    """Check that data set, head and keypoint names mean the same number of keypoints, K.
+
+    Raises:
+        ValueError: If they do not, naming all three.
+    """
+    metainfo = dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO
+    k_data = parse_pose_metainfo(dict(metainfo))['num_keypoints']
+    k_head = model.head.out_channels
+    names = model.head.get('prompt_learner', {}).get('keypoint_names')
+    if k_data == k_head == (k_data if names is None else len(names)):
+        return
+    raise ValueError(
+        f'The number of keypoints differs: the data set {dataset["type"]} has {k_data}, model.head.out_channels is '
+        f'{k_head}, and there are {"no" if names is None else len(names)} keypoint_names'
+        f'{"" if names is None else " (" + ", ".join(names) + ")"}. All three follow from keypoint_names in '
+        'configs/_base_/datasets/ and from the metainfo of the data set.'
+    )
+
+
+def check_data(dataset: dict) -> None:
+    """Check that an annotation file can be read and that all its images exist.
+
+    Raises:
+        FileNotFoundError: If the annotation file or images are missing.
+        ValueError: If the file is not COCO keypoint JSON.
+    """
+    path = annotation_path(dataset)
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {DATA_HELP}')
+    try:
+        with open(path, encoding='utf-8') as f:
+            coco = json.load(f)
+        images = [image['file_name'] for image in coco['images']]
+        if not coco['annotations'] or not images or not coco['categories']:
+            raise ValueError('it is empty')
+        coco['annotations'][0]['keypoints']
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f'there is no {error}' if isinstance(error, KeyError) else error
+        raise ValueError(f'The annotation file {path} is not COCO keypoint JSON: {reason}. {DATA_HELP}') from error
+    folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
+    missing = [name for name in images if not osp.isfile(osp.join(folder, name))]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of the {len(images)} images of {path} are not in {folder}, such as '
+            f'{", ".join(missing[:3])}. {DATA_HELP}'
+        )
+
+
+def check_evaluator(cfg: Config, split: str) -> None:
+    """Check that loader and evaluator read the same annotations: the metric counts every image of its own file.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    evaluators = cfg.get(f'{split}_evaluator') or []
+    path = annotation_path(cfg[f'{split}_dataloader'].dataset)
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if osp.normpath(evaluator.get('ann_file', path)) != osp.normpath(path):
+            raise ValueError(
+                f'{split}_dataloader reads {path}, but {split}_evaluator reads {evaluator.ann_file}. AP would be '
+                'wrong: name the same file in both.'
+            )
+
+
+def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
+    """Check that a checkpoint can be read and, if a model is given, that it fits.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is cut short, is no checkpoint of MMEngine, or is of another model.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
+    try:
+        state_dict = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    except Exception as error:
+        raise ValueError(
+            f'The checkpoint {path} cannot be read: {str(error).splitlines()[0]}. It may be cut short: take an earlier '
+            'one of its folder, or copy it again.'
+        ) from error
+    if model is None:
+        return
+    try:
+        model.load_state_dict(state_dict)
+    except RuntimeError as error:
+        reasons = [line.strip() for line in str(error).splitlines()[1:]]
+        raise ValueError(
+            f'The checkpoint {path} is of another model than the config: {reasons[0][:400]}'
+            f'{f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""}. Test it with the config that is beside '
+            'it in its folder.'
+        ) from error

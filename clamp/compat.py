@@ -1,0 +1,89 @@
+"""Make MMPose 1.3.2 and MMEngine 0.10.7 import and resume on today's torch, numpy and setuptools.
+
+Each of the three functions below steps in for one incompatibility, only where it is met, and does nothing where the
+real thing is installed.
+"""
+
+import importlib.util
+import sys
+import types
+import warnings
+
+
+def check_opencv() -> None:
+    """Say which system library OpenCV lacks, before a bare ``ImportError`` comes from deep inside mmcv.
+
+    Raises:
+        ImportError: If OpenCV cannot be imported, with the two ways to mend it.
+    """
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        if 'lib' not in str(error):
+            raise
+        raise ImportError(
+            f'OpenCV does not load here: {error}. Servers and slim containers lack the graphics libraries that '
+            'opencv-python links to. Install them (Debian, Ubuntu: apt-get install libgl1 libglib2.0-0), or replace '
+            'the package: pip uninstall -y opencv-python && pip install opencv-python-headless'
+        ) from error
+
+
+def _placeholder(name: str, package: str):
+    """Return a class that stands for ``name`` of a package that is not installed and says so when it is used."""
+
+    class Missing:
+        def __init__(self, *args, **kwargs):
+            raise ImportError(f'{name} comes from {package}, which is not installed. No model of CLAMP needs it.')
+
+    Missing.__name__ = Missing.__qualname__ = name
+    return Missing
+
+
+def import_mmpose_models() -> None:
+    """Import ``mmpose.models`` without mmdet and without mmcv's compiled operators.
+
+    RTMO's head imports ``mmdet.utils`` and EDPose's layers import ``mmcv.ops`` on top of their modules. CLAMP uses
+    neither, and neither can be built on a current torch. Placeholders stand in while the import lasts, only for what
+    is missing, and are taken away again, so that nobody later mistakes them for the real packages.
+    """
+    missing = {}
+    if importlib.util.find_spec('mmcv._ext') is None:
+        missing['mmcv.ops'] = {'MultiScaleDeformableAttention': _placeholder('MultiScaleDeformableAttention', 'mmcv')}
+    if importlib.util.find_spec('mmdet') is None:
+        names = {'ConfigType': dict, 'reduce_mean': _placeholder('reduce_mean', 'mmdet')}
+        missing.update({'mmdet': {}, 'mmdet.utils': names})
+    for name, members in missing.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(members)
+    try:
+        import mmpose.models  # noqa: F401
+    finally:
+        for name in missing:
+            del sys.modules[name]
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let torch's safe loader read what MMEngine writes into a checkpoint besides tensors.
+
+    torch >= 2.6 loads with ``weights_only=True`` and refuses types that it does not know: MMEngine's log buffers and
+    the numpy scalars and arrays in them. Allowing just these types keeps the loader safe.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    # numpy 2 pickles its internals as numpy._core, files written under numpy 1 name them numpy.core
+    reconstruct = np.zeros(1).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = {type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'b1')}
+    safe = [HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes]
+    safe += [(reconstruct, 'numpy.core.multiarray._reconstruct'), (scalar, 'numpy.core.multiarray.scalar')]
+    torch.serialization.add_safe_globals(safe)
+
+
+warnings.filterwarnings('ignore', message='pkg_resources is deprecated')  # mmengine 0.10.7 imports it
+warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')  # mmcv-lite says so
+warnings.filterwarnings('ignore', message='The metainfo config file')  # MMPose finds it in its own wheel
+check_opencv()
+import_mmpose_models()
+allow_mmengine_checkpoints()

@@ -1,0 +1,3 @@
+from .loading import LoadTrainImage
+
+__all__ = ['LoadTrainImage']

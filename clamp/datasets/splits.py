@@ -1,0 +1,261 @@
+"""The few-shot, zero-shot and low-data parts of a data set, as pure functions on a COCO dict.
+
+Each builder takes COCO dicts (as ``json.load`` returns them) and returns ``(part, report)``: a COCO dict that stands on
+its own, and what a reader should know about it. The sources are never changed. What is drawn depends on the seed and
+the ids alone (:func:`draw_order`), and :func:`dump` fixes every byte of a file, so the same options give the same file
+on any machine. ``docs/protocols.md`` says what the protocols are and why.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from math import floor
+from typing import NamedTuple
+
+# Rises whenever the same options on the same source give another file; every manifest records it.
+VERSION = 1
+
+
+class Taxon(NamedTuple):
+    """What an animal is; ``family`` is None where the file does not tell."""
+
+    species: str
+    family: str | None
+
+
+def taxonomy(coco: dict) -> dict[int, Taxon]:
+    """Species and family of every annotation, by annotation id.
+
+    An annotation's own ``species`` and ``family`` count first (Animal-Pose, whose one category is 'animal'), then its
+    category's ``name`` and ``supercategory`` (AP-10K).
+    """
+    categories = {category['id']: category for category in coco['categories']}
+    taxa = {}
+    for ann in coco['annotations']:
+        if ann['category_id'] not in categories:
+            raise ValueError(
+                f'annotation {ann["id"]} has category_id {ann["category_id"]}, which is not in `categories`; '
+                'restore the whole list'
+            )
+        category = categories[ann['category_id']]
+        taxa[ann['id']] = Taxon(ann.get('species', category['name']), ann.get('family', category.get('supercategory')))
+    return taxa
+
+
+def species(coco: dict) -> dict[str, int]:
+    """Number of annotations of each species, 0 for a category that no annotation has."""
+    return _count(coco, 'species', 'name')
+
+
+def families(coco: dict) -> dict[str, int]:
+    """Number of annotations of each family, 0 for the family of a category that no annotation has.
+
+    Raises:
+        ValueError: If an annotation's family is not told, by itself or by its category's ``supercategory``.
+    """
+    unknown = sorted({taxon.species for taxon in taxonomy(coco).values() if taxon.family is None})
+    if unknown:
+        raise ValueError(
+            f'no family is given for {", ".join(unknown)}: give the category a `supercategory`, or each of its '
+            'annotations a `family`'
+        )
+    return _count(coco, 'family', 'supercategory')
+
+
+def _count(coco: dict, rank: str, category_key: str) -> dict[str, int]:
+    counts = Counter(getattr(taxon, rank) for taxon in taxonomy(coco).values())
+    used = {ann['category_id'] for ann in coco['annotations']}
+    counts.update({c[category_key]: 0 for c in coco['categories'] if c['id'] not in used and category_key in c})
+    return dict(sorted(counts.items()))
+
+
+def is_trainable(ann: dict) -> bool:
+    """Whether MMPose would train on this annotation: no crowd, a box with an area, a labelled keypoint."""
+    width, height = ann.get('bbox', [0, 0, 0, 0])[2:]
+    return not ann.get('iscrowd') and width > 0 and height > 0 and any(v > 0 for v in ann.get('keypoints', [])[2::3])
+
+
+def draw_order(ids: Iterable[int], seed: int) -> list[int]:
+    """The ids in the order in which they are drawn: by the SHA-256 of the text ``'<seed>:<id>'``.
+
+    No random generator has a part in it, so it is the same everywhere, and a smaller draw is the start of a larger one.
+    """
+    return sorted(ids, key=lambda id_: hashlib.sha256(f'{seed}:{id_}'.encode()).digest())
+
+
+def few_shot(coco: dict, *, shots: int, seed: int, unit: str = 'animal') -> tuple[dict, dict]:
+    """``shots`` animals, or images, of each species.
+
+    Only animals that can be trained on are drawn. Nothing else on their images stays: the file holds the drawn animals
+    (``unit='animal'``), or all trainable animals of the species on the images drawn for it (``unit='image'``).
+
+    Args:
+        coco (dict): The source.
+        shots (int): Number of animals or images per species. A species with fewer is used whole, and reported.
+        seed (int): Which draw.
+        unit (str): 'animal' or 'image'.
+    """
+    check_source(coco)
+    if shots < 1 or unit not in ('animal', 'image'):
+        raise ValueError(f"got shots={shots}, unit='{unit}'; expected shots >= 1 and unit 'animal' or 'image'")
+    taxa = taxonomy(coco)
+    pools = {name: defaultdict(list) for name in species(coco)}  # species -> animal or image id -> annotation ids
+    for ann in filter(is_trainable, coco['annotations']):
+        pools[taxa[ann['id']].species][ann['id'] if unit == 'animal' else ann['image_id']].append(ann['id'])
+    largest = max(pools, key=lambda name: len(pools[name]), default=None)
+    if largest is None or len(pools[largest]) < shots:
+        most = f'the most is {len(pools[largest])}, of {largest}' if largest else 'there is no species'
+        raise ValueError(f'no species has {shots} {unit}s that can be trained on: {most}; lower the number of shots')
+    chosen = {id_ for pool in pools.values() for unit_id in draw_order(pool, seed)[:shots] for id_ in pool[unit_id]}
+    return _subset(coco, chosen), {
+        'species_with_fewer': {name: len(pool) for name, pool in pools.items() if 0 < len(pool) < shots},
+        'species_with_none': [name for name, pool in pools.items() if not pool],
+    }
+
+
+def fraction(coco: dict, *, percent: float, seed: int) -> tuple[dict, dict]:
+    """``percent`` of the images that hold something to train on, each with all its annotations.
+
+    The number is rounded to the nearest image, halves up. With one seed, 5 percent contains 1 percent.
+    """
+    check_source(coco)
+    if not 0 < percent <= 100:
+        raise ValueError(f'got percent={percent:g}, expected a number above 0 and up to 100')
+    images = {ann['image_id'] for ann in coco['annotations'] if is_trainable(ann)}
+    number = floor(Fraction(str(percent)) * len(images) / 100 + Fraction(1, 2))
+    if number == 0:
+        raise ValueError(f'{percent:g}% of {len(images)} images that can be trained on is none; raise the percentage')
+    chosen = set(draw_order(images, seed)[:number])
+    return _subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] in chosen}), {
+        'images_drawn_from': len(images)
+    }
+
+
+def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple[dict, dict]:
+    """All animals of ``train_family``, but for the images that also show an animal of ``test_family``."""
+    check_source(coco)
+    if train_family == test_family:
+        raise ValueError(f'train and test family are both {train_family}: nothing would be unseen; name two families')
+    check_family(coco, train_family)
+    taxa = taxonomy(coco)
+    shown = {ann['image_id'] for ann in coco['annotations'] if taxa[ann['id']].family == test_family}
+    animals = [ann for ann in coco['annotations'] if taxa[ann['id']].family == train_family]
+    dropped = sorted({ann['image_id'] for ann in animals} & shown)
+    if len(dropped) == len({ann['image_id'] for ann in animals}):
+        raise ValueError(f'every image of {train_family} also shows an animal of {test_family}: nothing to train on')
+    chosen = {ann['id'] for ann in animals if ann['image_id'] not in shown}
+    return _subset(coco, chosen), {'images_dropped_for_test_family': dropped}
+
+
+def zero_shot_test(*sources: dict, train_family: str, test_family: str) -> tuple[dict, dict]:
+    """All animals of ``test_family`` in the sources, which are joined where there are several."""
+    coco = join(*sources)
+    if train_family == test_family:
+        raise ValueError(f'train and test family are both {train_family}: nothing would be unseen; name two families')
+    check_family(coco, test_family)
+    taxa = taxonomy(coco)
+    return _subset(coco, {id_ for id_, taxon in taxa.items() if taxon.family == test_family}), {
+        'test_from': 'val' if len(sources) == 1 else 'all'
+    }
+
+
+def join(*sources: dict) -> dict:
+    """One COCO dict of several; they must share their categories, and no id and no file name."""
+    joined = {
+        **sources[-1],
+        'images': list(chain.from_iterable(source['images'] for source in sources)),
+        'annotations': list(chain.from_iterable(source['annotations'] for source in sources)),
+    }
+    if any(source['categories'] != joined['categories'] for source in sources):
+        raise ValueError('the sources do not have the same `categories`; take files of one release of the data set')
+    check_source(joined)
+    return joined
+
+
+def check_family(coco: dict, family: str) -> None:
+    """Raise a ValueError, which lists those there are, if no animal is of this family."""
+    known = families(coco)
+    if not known.get(family):
+        there = ', '.join(f'{name} ({count})' for name, count in known.items() if count) or 'none'
+        without = f'family {family} has no animals here' if family in known else f'unknown family {family}'
+        raise ValueError(f'{without}; families with animals: {there}')
+
+
+def check_source(coco: dict) -> None:
+    """Raise a ValueError unless this is a COCO dict whose ids and file names are unique."""
+    content = coco if isinstance(coco, dict) else {}
+    absent = [key for key in ('images', 'annotations', 'categories') if not isinstance(content.get(key), list)]
+    if absent:
+        raise ValueError(f'not a COCO annotation file: no list `{"`, `".join(absent)}`')
+    for key, field in (('images', 'id'), ('images', 'file_name'), ('annotations', 'id'), ('categories', 'id')):
+        twice = [value for value, n in Counter(entry[field] for entry in coco[key]).items() if n > 1]
+        if twice:
+            raise ValueError(f'{len(twice)} {field} values of `{key}` occur more than once, such as {twice[0]!r}')
+
+
+def check_disjoint(train: dict, test: dict) -> None:
+    """Raise a ValueError if an image, by its file name, is in both."""
+    shared = sorted({i['file_name'] for i in train['images']} & {i['file_name'] for i in test['images']})
+    if shared:
+        raise ValueError(
+            f'{len(shared)} images would be in both the training and the test part, such as {shared[0]}: '
+            'the two annotation files overlap; give disjoint ones'
+        )
+
+
+def _subset(coco: dict, annotation_ids: set[int]) -> dict:
+    """The annotations with these ids and the images they are on, in the source's order; all else as it is."""
+    annotations = [ann for ann in coco['annotations'] if ann['id'] in annotation_ids]
+    image_ids = {ann['image_id'] for ann in annotations}
+    images = [image for image in coco['images'] if image['id'] in image_ids]
+    return {**coco, 'images': images, 'annotations': annotations}
+
+
+def dump(content: dict, indent: int | None = None) -> bytes:
+    """The bytes of a JSON file: ASCII, newline at the end; compact and sorted by key, or indented and in its order."""
+    separators = (',', ':') if indent is None else (',', ': ')
+    return (json.dumps(content, indent=indent, sort_keys=indent is None, separators=separators) + '\n').encode('ascii')
+
+
+def manifest(protocol: str, options: dict, sources: dict[str, str], output: str, part: dict, report: dict) -> dict:
+    """What makes a split's file checkable by anyone who has the source.
+
+    Args:
+        protocol (str): The name of the builder.
+        options (dict): Its keyword arguments.
+        sources (dict): SHA-256 of each source by its file name, in the builder's order.
+        output (str): The file name of the split.
+        part (dict): The split, as the builder returned it.
+        report (dict): The builder's report.
+    """
+    taxa = taxonomy(part)
+    animals = Counter(taxa.values())
+    images = Counter(taxon for taxon, _ in {(taxa[ann['id']], ann['image_id']) for ann in part['annotations']})
+    return {
+        'tool': 'tools/make_splits.py',
+        'tool_version': VERSION,
+        'protocol': protocol,
+        'options': options,
+        'sources': [{'file': name, 'sha256': digest} for name, digest in sources.items()],
+        'output': {'file': output, 'sha256': hashlib.sha256(dump(part)).hexdigest()},
+        'images': len(part['images']),
+        'annotations': len(part['annotations']),
+        'species': {
+            taxon.species: {'family': taxon.family, 'annotations': animals[taxon], 'images': images[taxon]}
+            for taxon in sorted(animals, key=lambda taxon: taxon.species)
+        },
+        'report': report,
+        'image_ids': [image['id'] for image in part['images']],
+        'annotation_ids': [ann['id'] for ann in part['annotations']],
+    }
+
+
+BUILDERS = {
+    'fewshot': few_shot,
+    'fraction': fraction,
+    'zeroshot-train': zero_shot_train,
+    'zeroshot-test': zero_shot_test,
+}

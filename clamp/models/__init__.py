@@ -1,0 +1,8 @@
+"""The method, in the order of the data flow."""
+
+from .clip_backbone import CLIPBackbone
+from .prompt_learner import PromptLearner
+from .clamp_head import CLAMPHead
+from .feature_contrastive_loss import FeatureContrastiveLoss
+
+__all__ = ['CLIPBackbone', 'PromptLearner', 'CLAMPHead', 'FeatureContrastiveLoss']

@@ -1,0 +1,156 @@
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.structures import InstanceData
+from mmpose.models.heads import HeatmapHead
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class CLAMPHead(HeatmapHead):
+    """CLAMP's head: prompts, score map and image features fused into heatmaps (Section 3, Figure 2).
+
+    ::
+
+        text_embeds = prompt_learner(global_embed, image_embeds)           E_prompt
+        score_map   = cosine(image_embeds, text_embeds)                    eq. 3-4
+        heatmaps    = SimpleBaseline(concat(feature_map, score_map))       eq. 9
+
+        loss_kpt     = MSE(heatmaps, target)                               L_pred
+        loss_spatial = alpha1 * MSE(upsample(score_map), target)           eq. 5
+        loss_feature = alpha2 * contrast(image_embeds at keypoints, text_embeds)   eq. 6-8
+
+    Notation: B batch, K keypoints, C channels of the feature map, D embedding size, (H, W) feature map, (H', W')
+    heatmap. Decoding, flip test and prediction are :class:`mmpose.models.HeatmapHead`'s.
+
+    Args:
+        in_channels (int): C. The K channels of the score map are added here.
+        out_channels (int): K.
+        prompt_learner (dict): Config of :class:`PromptLearner`; it holds the K keypoint names.
+        spatial_loss (dict, optional): Config of a heatmap loss for the score map, whose ``loss_weight`` is alpha1.
+            None leaves the loss and its upsampling out (Table 6).
+        feature_loss (dict, optional): Config of :class:`FeatureContrastiveLoss`, whose ``loss_weight`` is alpha2.
+            None leaves it out (Table 6).
+        upsample (str): How the score map is brought to the heatmap's size for ``spatial_loss``: ``'deconv'`` learns
+            it, with as many deconvolutions as the heatmaps have, in training only (what the published numbers were
+            made with); ``'bilinear'`` is eq. 5 as printed.
+        upsample_channels (int, optional): Channels of these deconvolutions. Defaults to None, K.
+        **kwargs: The deconvolutions, ``loss``, ``decoder`` and the rest of :class:`mmpose.models.HeatmapHead`.
+
+    Raises:
+        ValueError: If K and the number of keypoint names differ.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        prompt_learner: dict,
+        spatial_loss: dict | None = None,
+        feature_loss: dict | None = None,
+        upsample: str = 'deconv',
+        upsample_channels: int | None = None,
+        **kwargs,
+    ):
+        names = prompt_learner['keypoint_names']
+        if len(names) != out_channels:
+            raise ValueError(
+                f'CLAMPHead predicts out_channels={out_channels} keypoints, but prompt_learner has '
+                f'{len(names)} keypoint_names: {", ".join(names)}. Both come from keypoint_names of the data set config.'
+            )
+        super().__init__(in_channels + out_channels, out_channels, **kwargs)
+        self.prompt_learner = MODELS.build(prompt_learner)
+        self.spatial_loss = spatial_loss and MODELS.build(spatial_loss)
+        self.feature_loss = feature_loss and MODELS.build(feature_loss)
+        if self.spatial_loss:
+            self.upsample = self._build_upsample(upsample, upsample_channels or out_channels, kwargs)
+
+    def _build_upsample(self, upsample: str, channels: int, head: dict) -> nn.Module | None:
+        if upsample == 'bilinear':
+            return None
+        if upsample != 'deconv':
+            raise ValueError(f"upsample={upsample!r} is neither 'deconv' nor 'bilinear'.")
+        sizes = head.get('deconv_kernel_sizes', (4, 4, 4))
+        return HeatmapHead(
+            self.out_channels,
+            self.out_channels,
+            deconv_out_channels=[channels] * len(sizes),
+            deconv_kernel_sizes=sizes,
+            # torch's own initialisation, as in the released code
+            init_cfg=dict(type='Kaiming', layer=['Conv2d', 'ConvTranspose2d'], a=5**0.5, distribution='uniform'),
+        )
+
+    def forward(self, feats: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Predict heatmaps.
+
+        Args:
+            feats (tuple[Tensor]): global_embed (B, D), image_embeds (B, D, H, W), feature_map (B, C, H, W), as
+                :class:`CLIPBackbone` returns them.
+
+        Returns:
+            Tensor: (B, K, H', W').
+        """
+        heatmaps, _, _ = self._forward(feats)
+        return heatmaps
+
+    def _forward(self, feats: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heatmaps (B, K, H', W'), the score map (B, K, H, W) in [-1, 1] and text_embeds (B, K, D)."""
+        global_embed, image_embeds, feature_map = feats
+        text_embeds = self.prompt_learner(global_embed, image_embeds)
+        score_map = torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
+        fused = torch.cat([feature_map, score_map], dim=1)  # (B, C + K, H, W)
+        return super().forward((fused,)), score_map, text_embeds
+
+    def loss(
+        self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None
+    ) -> dict:
+        """Compute the losses. Nothing here waits for the device.
+
+        Args:
+            feats (tuple[Tensor]): As in :meth:`forward`.
+            batch_data_samples (list[PoseDataSample]): Targets: ``gt_fields.heatmaps`` (K, H', W'),
+                ``gt_instance_labels.keypoint_weights`` (1, K) with 0 = unlabelled, and, for ``feature_loss``,
+                ``gt_instances.transformed_keypoints`` (1, K, 2), (x, y) in pixels of the network input.
+            train_cfg (dict, optional): Unused; MMPose passes it.
+
+        Returns:
+            dict[str, Tensor]: ``loss_kpt``, and ``loss_spatial`` and ``loss_feature`` where they are configured.
+        """
+        heatmaps, score_map, text_embeds = self._forward(feats)
+        target = torch.stack([sample.gt_fields.heatmaps for sample in batch_data_samples])
+        weights = torch.cat([sample.gt_instance_labels.keypoint_weights for sample in batch_data_samples])
+        losses = dict(loss_kpt=self.loss_module(heatmaps, target, weights))
+        if self.spatial_loss:
+            losses['loss_spatial'] = self.spatial_loss(self.upsample_score_map(score_map, target), target, weights)
+        if self.feature_loss:
+            keypoints = keypoint_fractions(batch_data_samples).to(weights.device, non_blocking=True)
+            losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, weights)
+        return losses
+
+    def upsample_score_map(self, score_map: Tensor, target: Tensor) -> Tensor:
+        """Bring the score map (B, K, H, W) to the size of the target heatmaps (B, K, H', W') (eq. 5)."""
+        if self.upsample is not None:
+            return self.upsample((score_map,))
+        return F.interpolate(score_map, size=target.shape[-2:], mode='bilinear', align_corners=False)
+
+
+def keypoint_fractions(batch_data_samples: list) -> Tensor:
+    """Collect the keypoints of a batch, (B, K, 2), as (x, y) fractions of the network input.
+
+    Args:
+        batch_data_samples (list[PoseDataSample]): With ``gt_instances.transformed_keypoints`` (1, K, 2), (x, y) in
+            pixels, where (0, 0) is the centre of the first pixel, and ``input_size`` (width, height).
+
+    Raises:
+        ValueError: If the pipeline does not pack the keypoints.
+    """
+    instances: list[InstanceData] = [sample.gt_instances for sample in batch_data_samples]
+    if 'transformed_keypoints' not in instances[0]:
+        raise ValueError(
+            'feature_loss needs the keypoints in the network input. Let the train pipeline end with '
+            "dict(type='PackPoseInputs', pack_transformed=True)."
+        )
+    pixels = np.concatenate([instance.transformed_keypoints[..., :2] for instance in instances])  # (B, K, 2)
+    size = np.array([sample.metainfo['input_size'] for sample in batch_data_samples])[:, None]  # (B, 1, 2)
+    return torch.from_numpy(((pixels + 0.5) / size).astype(np.float32))

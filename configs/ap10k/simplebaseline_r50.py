@@ -1,0 +1,8 @@
+# SimpleBaseline, CLIP's ResNet-50 on AP-10K (Table 1)
+_base_ = [
+    '../_base_/models/simplebaseline_r50.py',
+    '../_base_/datasets/ap10k_256x256.py',
+    '../_base_/schedules/adamw_210e.py',
+]
+
+model = dict(head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec))

@@ -1,0 +1,21 @@
+"""Install the package alone. Its requirements are in requirements.txt and the Makefile, which says why."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+version = re.search(r"__version__ = '(.+)'", Path(__file__).with_name('clamp').joinpath('__init__.py').read_text())[1]
+
+setup(
+    name='clamp-pose',
+    version=version,
+    description='CLAMP: prompt-based contrastive learning for animal pose estimation, on MMPose 1.x',
+    long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['clamp', 'clamp.*']),
+    # no install_requires: mmpose's own would pull in chumpy, which cannot be built today, and mmcv, whose name
+    # mmcv-lite shares
+)

@@ -1,0 +1,71 @@
+"""Tiny sizes: a whole CLAMP here has 3 M parameters, nearly all of them token embeddings."""
+
+import os
+
+os.environ.setdefault('HF_HUB_OFFLINE', '1')  # no test may reach for the network
+
+import open_clip
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import clamp  # noqa: F401
+
+TEXT_CFG = dict(width=32, heads=2, layers=2, context_length=20, vocab_size=49408)
+SIZES = dict(
+    vit=dict(embed_dim=24, vision_cfg=dict(layers=2, width=32, head_width=16, patch_size=8, image_size=32)),
+    resnet=dict(embed_dim=24, vision_cfg=dict(layers=(1, 1, 1, 1), width=8, head_width=16, image_size=64)),
+)
+NAMES = ['left eye', 'nose', 'right back paw']
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seed():
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=['vit', 'resnet'])
+def kind(request) -> str:
+    return request.param
+
+
+def tiny_clip(kind: str = 'vit', **kwargs) -> dict:
+    """Config of a tiny CLIP with an image tower of the given kind."""
+    return dict(**SIZES[kind], text_cfg=TEXT_CFG, **kwargs)
+
+
+def random_clip(clip: dict) -> open_clip.CLIP:
+    """open_clip's own model of a tiny CLIP, with random weights that are all different from zero."""
+    sizes = {key: value for key, value in clip.items() if key != 'pretrained'}
+    model = open_clip.CLIP(**sizes).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+def tiny_head(kind: str = 'vit', **kwargs) -> dict:
+    """Config of a CLAMPHead on a tiny CLIP; its heatmaps are twice (ViT) or eight times as fine as the features."""
+    deconvs = 1 if kind == 'vit' else 3
+    config = dict(
+        type='CLAMPHead',
+        in_channels=32 if kind == 'vit' else 256,
+        out_channels=len(NAMES),
+        deconv_out_channels=(8,) * deconvs,
+        deconv_kernel_sizes=(4,) * deconvs,
+        prompt_learner=dict(
+            type='PromptLearner',
+            keypoint_names=NAMES,
+            text_encoder=tiny_clip(kind),
+            cross_attention=dict(width=16, num_layers=1, num_heads=2),
+        ),
+        spatial_loss=dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=2.0),
+        feature_loss=dict(type='FeatureContrastiveLoss'),
+    )
+    return config | kwargs

@@ -1,0 +1,201 @@
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample/test_ap10k.json'
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('make_splits', REPOSITORY / 'tools/make_splits.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = load_tool()
+
+
+def write_source(path, animals):
+    """One image per animal, (id, species, family); the one category is 'animal'."""
+    images = [{'id': i, 'file_name': f'{i}.jpg', 'width': 9, 'height': 9} for i, *_ in animals]
+    annotations = [
+        {
+            'id': i,
+            'image_id': i,
+            'category_id': 1,
+            'bbox': [0, 0, 5, 5],
+            'keypoints': [2, 2, 2],
+            'species': species,
+            'family': family,
+        }
+        for i, species, family in animals
+    ]
+    categories = [{'id': 1, 'name': 'animal', 'supercategory': 'animal'}]
+    path.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': categories}))
+    return path
+
+
+@pytest.fixture
+def train(tmp_path):
+    dogs, cats = ([(i, name, family) for i in ids] for ids, name, family in CATS_AND_DOGS)
+    return write_source(tmp_path / 'train.json', [*dogs, *cats])
+
+
+@pytest.fixture
+def val(tmp_path):
+    return write_source(tmp_path / 'val.json', [(21, 'cat', 'Felidae'), (22, 'dog', 'Canidae'), (23, 'cat', 'Felidae')])
+
+
+CATS_AND_DOGS = ((range(1, 9), 'dog', 'Canidae'), (range(9, 12), 'cat', 'Felidae'))
+PAIR = ['zeroshot', '--train-family', 'Canidae', '--test-family', 'Felidae', '--train-ann', 'train.json']
+
+
+def run(*argv):
+    return tool.main([str(arg) for arg in argv])
+
+
+def test_few_shot_writes_verifies_and_is_up_to_date(train, capsys):
+    assert run('fewshot', train, '--shots', 4, '--seed', 0) == 0
+    out = capsys.readouterr().out
+    assert 'train_4shot-seed0.json: written' in out
+    assert 'cat 3, dog 4' in out
+    assert 'used whole, fewer than 4: cat (3)' in out
+    output = train.parent / 'splits/train_4shot-seed0.json'
+    manifest = output.with_name('train_4shot-seed0.manifest.json')
+    # dogs are 1-8: printf '0:<id>' | sha256sum puts 7 4 3 8 first
+    assert [ann['id'] for ann in json.loads(output.read_bytes())['annotations']] == [3, 4, 7, 8, 9, 10, 11]
+    assert json.loads(manifest.read_bytes())['report']['species_with_fewer'] == {'cat': 3}
+    before = output.read_bytes(), manifest.read_bytes()
+    assert run('fewshot', train, '--shots', 4) == 0
+    assert 'up to date' in capsys.readouterr().out
+    assert before == (output.read_bytes(), manifest.read_bytes())
+    assert run('verify', manifest) == 0
+    assert 'verified' in capsys.readouterr().out
+
+
+def test_names_tell_splits_apart(train, val):
+    run('fewshot', train, '--shots', 2, '--unit', 'image', '--seed', 5)
+    run('fraction', train, '--percent', 50, '--seed', 1)
+    run('fraction', train, '--percent', 12.5, '--out-dir', train.parent / 'mine')
+    assert sorted(path.name for path in train.parent.glob('*/*.json') if 'manifest' not in path.name) == [
+        'train_12.5pct-seed0.json',
+        'train_2shot-image-seed5.json',
+        'train_50pct-seed1.json',
+    ]
+
+
+def test_zero_shot(train, val, monkeypatch, capsys):
+    monkeypatch.chdir(train.parent)
+    assert run(*PAIR, '--val-ann', 'val.json') == 0
+    assert run(*PAIR, '--val-ann', 'val.json', '--test-from', 'all') == 0
+    assert '0 images left out: they also show Felidae' in capsys.readouterr().out
+    ids = {
+        path.name: [ann['id'] for ann in json.loads(path.read_bytes())['annotations']]
+        for path in Path('splits').glob('*.json')
+        if 'manifest' not in path.name
+    }
+    assert ids == {
+        'train_Canidae-to-Felidae.json': list(range(1, 9)),
+        'val_Canidae-to-Felidae.json': [21, 23],
+        'val_Canidae-to-Felidae-all.json': [9, 10, 11, 21, 23],
+    }
+    assert run('verify', *Path('splits').glob('*.manifest.json')) == 0
+
+
+def test_verify_tells_what_differs(train, capsys):
+    run('fewshot', train, '--shots', 2)
+    output = train.parent / 'splits/train_2shot-seed0.json'
+    manifest = output.with_suffix('.manifest.json')
+    coco = json.loads(output.read_bytes())
+    lost = coco['annotations'].pop(0)['id']
+    coco['annotations'][0]['bbox'][0] = 3
+    output.write_text(json.dumps(coco))
+    assert run('verify', manifest) == 1
+    out = capsys.readouterr().out
+    assert f'1 annotations missing, such as id {lost}' in out
+    assert '1 annotations changed' in out
+
+    recorded = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**recorded, 'options': {**recorded['options'], 'seed': 1}}))
+    assert run('verify', manifest) == 1
+    assert 'manifest: `annotation_ids` differs' in capsys.readouterr().out
+
+    manifest.write_text(json.dumps({**recorded, 'tool_version': 0}))
+    assert run('verify', manifest) == 1
+    assert 'made by version 0 of the tool, this is version 1' in capsys.readouterr().out
+
+    manifest.write_text('{"tool": "tools/make_splits.py"}')
+    output.with_name('x.manifest.json').write_text('[]')
+    assert run('verify', manifest, output.with_name('x.manifest.json')) == 1
+    out = capsys.readouterr().out
+    assert 'cannot be checked' in out
+    assert 'not a manifest' in out
+
+
+def test_verify_refuses_a_changed_or_missing_source(train, tmp_path, capsys):
+    run('fraction', train, '--percent', 50)
+    manifest = train.parent / 'splits/train_50pct-seed0.manifest.json'
+    (tmp_path / 'elsewhere').mkdir()
+    shutil.copy(train, tmp_path / 'elsewhere')
+    train.write_text(train.read_text() + '\n')
+    assert run('verify', manifest) == 1
+    assert f'refused: {train} is not the source (SHA-256' in capsys.readouterr().out
+    train.unlink()
+    assert run('verify', manifest) == 1
+    assert 'give --source-dir' in capsys.readouterr().out
+    assert run('verify', manifest, '--source-dir', tmp_path / 'elsewhere') == 0
+
+
+def test_nothing_is_overwritten(train, capsys):
+    run('fewshot', train, '--shots', 2)
+    output = train.parent / 'splits/train_2shot-seed0.json'
+    before = output.read_bytes()
+    write_source(train, [(i, 'horse', 'Equidae') for i in range(30, 40)])
+    assert run('fewshot', train, '--shots', 2) == 2
+    assert f'error: {output} is there and holds something else' in capsys.readouterr().err
+    assert output.read_bytes() == before
+
+
+def test_errors_name_file_and_remedy(train, val, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def error(*argv):
+        assert run(*argv) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        return lines[0]
+
+    assert error('fewshot', 'no.json', '--shots', 2) == 'error: no.json: No such file or directory'
+    assert 'train.json: no species has 9 animals' in error('fewshot', 'train.json', '--shots', 9)
+    unknown = error(*[arg.replace('Felidae', 'Ursidae') for arg in PAIR], '--val-ann', 'val.json')
+    assert unknown == 'error: val.json: unknown family Ursidae; families with animals: Canidae (1), Felidae (2)'
+    assert 'named train.json' in error(*PAIR, '--val-ann', 'train.json', '--test-from', 'all')
+    Path('bad.json').write_text('{')
+    assert error('fraction', 'bad.json', '--percent', 5).startswith('error: bad.json: ')
+    Path('bad.json').write_text('[]')
+    assert 'bad.json: not a COCO annotation file' in error('fraction', 'bad.json', '--percent', 5)
+    source = json.loads(train.read_bytes())
+    del source['categories'][0]['supercategory'], source['annotations'][0]['family']
+    Path('bad.json').write_text(json.dumps(source))
+    assert 'bad.json: no family is given for dog' in error(*PAIR[:-1], 'bad.json', '--val-ann', 'val.json')
+    assert not Path('splits').exists()
+
+
+@pytest.mark.skipif(not SAMPLE.is_file(), reason='needs the AP-10K sample')
+def test_ap10k_sample(tmp_path, capsys):
+    ann = shutil.copy(SAMPLE, tmp_path)
+    assert run('fewshot', ann, '--shots', 1) == 0
+    assert 'nothing to draw: alouatta, arctic fox, argali sheep,' in capsys.readouterr().out
+    families = ['--train-family', 'Bovidae', '--test-family', 'Felidae']
+    assert run('zeroshot', *families, '--train-ann', ann, '--val-ann', ann) == 2  # both parts would have one name
+    other = shutil.copy(SAMPLE, tmp_path / 'val.json')
+    assert run('zeroshot', *families, '--train-ann', ann, '--val-ann', other) == 0
+    manifests = sorted((tmp_path / 'splits').glob('*.manifest.json'))
+    assert run('verify', *manifests) == 0
+    recorded = json.loads(manifests[-1].read_bytes())
+    assert recorded['species'] == {'jaguar': {'family': 'Felidae', 'annotations': 1, 'images': 1}}
+    assert recorded['image_ids'] == [37516]

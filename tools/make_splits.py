@@ -1,0 +1,207 @@
+"""Write the few-shot, zero-shot and low-data parts of a data set as annotation files that anyone can check.
+
+Every split is a COCO JSON beside a manifest, in the folder `splits` next to its source:
+
+    python tools/make_splits.py fewshot ap10k-train-split1.json --shots 20 --seed 0
+    python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \\
+        --train-ann ap10k-train-split1.json --val-ann ap10k-val-split1.json
+    python tools/make_splits.py fraction person_keypoints_train2017.json --percent 5 --seed 1
+    python tools/make_splits.py verify splits/*.manifest.json
+
+docs/protocols.md says what is drawn, and why.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from clamp.datasets import splits
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        return args.run(args)
+    except OSError as error:
+        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+    return 2
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,fraction,verify}')
+    drawn = argparse.ArgumentParser(add_help=False)
+    drawn.add_argument('ann', type=Path, help='COCO annotation file to draw from')
+    drawn.add_argument('--seed', type=int, default=0, help='which draw (default: %(default)s)')
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument('--out-dir', type=Path, help='folder of the outputs (default: `splits` next to the source)')
+
+    few = commands.add_parser('fewshot', parents=[drawn, written], help='K animals or images of each species')
+    few.add_argument('--shots', type=int, required=True, metavar='K', help='number per species')
+    few.add_argument('--unit', choices=('animal', 'image'), default='animal', help='of what (default: %(default)s)')
+    few.set_defaults(run=make_few_shot)
+
+    zero = commands.add_parser('zeroshot', parents=[written], help='train on one family, test on another')
+    zero.add_argument('--train-family', required=True, metavar='FAMILY', help='such as Bovidae')
+    zero.add_argument('--test-family', required=True, metavar='FAMILY', help='such as Canidae')
+    zero.add_argument('--train-ann', type=Path, required=True, metavar='ANN', help='where training animals come from')
+    zero.add_argument('--val-ann', type=Path, required=True, metavar='ANN', help='where test animals come from')
+    zero.add_argument(
+        '--test-from',
+        choices=('val', 'all'),
+        default='val',
+        help='test on the family in --val-ann, or on all of it in --train-ann and --val-ann (default: %(default)s)',
+    )
+    zero.set_defaults(run=make_zero_shot)
+
+    part = commands.add_parser('fraction', parents=[drawn, written], help='a percentage of the images')
+    part.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images')
+    part.set_defaults(run=make_fraction)
+
+    check = commands.add_parser('verify', help='rebuild splits from their sources, and compare')
+    check.add_argument('manifests', type=Path, nargs='+', metavar='MANIFEST', help='*.manifest.json')
+    check.add_argument(
+        '--source-dir', type=Path, help="the sources' folder (default: the manifest's, or the one above)"
+    )
+    check.set_defaults(run=verify)
+    return parser.parse_args(argv)
+
+
+def make_few_shot(args: argparse.Namespace) -> int:
+    unit = '' if args.unit == 'animal' else f'-{args.unit}'
+    options = {'shots': args.shots, 'seed': args.seed, 'unit': args.unit}
+    return write(args, (build('fewshot', options, [args.ann], f'{args.shots}shot{unit}-seed{args.seed}'),))
+
+
+def make_fraction(args: argparse.Namespace) -> int:
+    options = {'percent': args.percent, 'seed': args.seed}
+    return write(args, (build('fraction', options, [args.ann], f'{args.percent:g}pct-seed{args.seed}'),))
+
+
+def make_zero_shot(args: argparse.Namespace) -> int:
+    options = {'train_family': args.train_family, 'test_family': args.test_family}
+    name = f'{args.train_family}-to-{args.test_family}'
+    train = build('zeroshot-train', options, [args.train_ann], name)
+    if args.test_from == 'all':
+        test = build('zeroshot-test', options, [args.train_ann, args.val_ann], f'{name}-all')
+    else:
+        test = build('zeroshot-test', options, [args.val_ann], name)
+    if train[2].name == test[2].name:
+        raise ValueError(f'--train-ann and --val-ann are both named {args.val_ann.name}, and so would be their parts')
+    splits.check_disjoint(train[0], test[0])
+    return write(args, (train, test))
+
+
+def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tuple[dict, dict, Path]:
+    """A split, its manifest and its default path; it is named after the last source."""
+    contents = [path.read_bytes() for path in sources]
+    if len({path.name for path in sources}) < len(sources):
+        raise ValueError(f'two sources are named {sources[0].name}, so no manifest could tell them apart; rename one')
+    output = sources[-1].parent / 'splits' / f'{sources[-1].stem}_{suffix}.json'
+    try:
+        part, report = splits.BUILDERS[protocol](*map(json.loads, contents), **options)
+    except (ValueError, KeyError, TypeError) as error:
+        what = error if type(error) is ValueError else f'not a COCO annotation file ({error!r})'
+        raise ValueError(f'{" and ".join(map(str, sources))}: {what}') from None
+    digests = {path.name: hashlib.sha256(content).hexdigest() for path, content in zip(sources, contents)}
+    return part, splits.manifest(protocol, options, digests, output.name, part, report), output
+
+
+def write(args: argparse.Namespace, built: tuple[tuple[dict, dict, Path], ...]) -> int:
+    """Write splits and manifests, unless one of the files is there with another content."""
+    files = {}
+    for part, manifest, output in built:
+        path = args.out_dir / output.name if args.out_dir else output
+        files[path] = splits.dump(part)
+        files[path.with_suffix('.manifest.json')] = splits.dump(manifest, indent=1)
+    for path, content in files.items():
+        if path.exists() and path.read_bytes() != content:
+            raise ValueError(f'{path} is there and holds something else; move it away, or give another --out-dir')
+    for (_, manifest, _), path in zip(built, list(files)[::2]):
+        print(f'{path}: {"up to date" if path.exists() else "written"}\n{summary(manifest)}')
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return 0
+
+
+def summary(manifest: dict) -> str:
+    """What a person wants to see of a split, in a few lines."""
+    report, species = manifest['report'], manifest['species']
+    lines = [f'{manifest["images"]} images, {manifest["annotations"]} annotations of {len(species)} species']
+    lines.append(', '.join(f'{name} {counts["annotations"]}' for name, counts in species.items()))
+    if report.get('species_with_fewer'):
+        fewer = ', '.join(f'{name} ({number})' for name, number in report['species_with_fewer'].items())
+        lines.append(f'used whole, fewer than {manifest["options"]["shots"]}: {fewer}')
+    if report.get('species_with_none'):
+        lines.append(f'nothing to draw: {", ".join(report["species_with_none"])}')
+    if 'images_drawn_from' in report:
+        lines.append(f'drawn from {report["images_drawn_from"]} images that can be trained on')
+    if 'images_dropped_for_test_family' in report:
+        dropped = len(report['images_dropped_for_test_family'])
+        lines.append(f'{dropped} images left out: they also show {manifest["options"]["test_family"]}')
+    return '\n'.join(f'  {line}' for line in lines)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """0 if every manifest's split is what its source and options give, else 1."""
+    failed = 0
+    for path in args.manifests:
+        try:
+            problems = find_problems(path, args.source_dir)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems = [f'cannot be checked: {error!r}']
+        failed += bool(problems)
+        print(f'{path}: {"; ".join(problems) or "verified"}')
+    return int(failed > 0)
+
+
+def find_problems(path: Path, source_dir: Path | None) -> list[str]:
+    """Where a split on disk, or its manifest, is not what the source and the options give."""
+    manifest = json.loads(path.read_bytes())
+    if not isinstance(manifest, dict) or manifest.get('tool') != 'tools/make_splits.py':
+        return ['not a manifest of tools/make_splits.py']
+    if manifest['tool_version'] != splits.VERSION:
+        return [f'made by version {manifest["tool_version"]} of the tool, this is version {splits.VERSION}']
+    sources = []
+    for source in manifest['sources']:
+        folders = [source_dir] if source_dir else [path.parent, path.parent.parent]
+        found = [folder / source['file'] for folder in folders if (folder / source['file']).is_file()]
+        if not found:
+            return [f'the source {source["file"]} is not in {" or ".join(map(str, folders))}; give --source-dir']
+        digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+        if digest != source['sha256']:
+            return [f'refused: {found[0]} is not the source (SHA-256 {digest[:12]}, expected {source["sha256"][:12]})']
+        sources.append(found[0])
+    part, rebuilt, _ = build(manifest['protocol'], manifest['options'], sources, '')
+    rebuilt['output']['file'] = manifest['output']['file']
+    problems = [f'manifest: `{key}` differs' for key in rebuilt if manifest.get(key) != rebuilt[key]]
+    return problems + compare(path.with_name(manifest['output']['file']), part)
+
+
+def compare(path: Path, part: dict) -> list[str]:
+    """How the file differs from the split that was rebuilt."""
+    if not path.is_file():
+        return [f'{path} is not there']
+    content = path.read_bytes()
+    if content == splits.dump(part):
+        return []
+    there, problems = json.loads(content), []
+    for key in ('images', 'annotations'):
+        got, expected = ({entry['id']: entry for entry in coco.get(key, [])} for coco in (there, part))
+        for what, ids in (
+            ('missing', expected.keys() - got.keys()),
+            ('too many', got.keys() - expected.keys()),
+            ('changed', {id_ for id_ in got.keys() & expected.keys() if got[id_] != expected[id_]}),
+        ):
+            if ids:
+                problems.append(f'{path.name}: {len(ids)} {key} {what}, such as id {min(ids)}')
+    return problems or [f'{path.name}: ids agree, but the content differs']
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT"""
+
+import argparse
+import os
+import os.path as osp
+import sys
+
+from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint, check_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--out', metavar='METRICS.json', help='save the metrics as JSON')
+    parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
+    parser.add_argument('--show-dir', help='folder where pictures of predictions are saved')
+    parser.add_argument('--interval', type=int, default=1, help='save a picture of every so many images (default: 1)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config: test_dataloader.batch_size=8 model.test_cfg.flip_test=False',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+class SaveMetricsHook(Hook):
+    """Save the metrics of a test as JSON.
+
+    Args:
+        path (str): The file.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        import mmengine
+
+        if metrics:
+            mmengine.dump(metrics, self.path, indent=2)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and put the command line's options into it."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.work_dir = (
+        args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    )
+    cfg.load_from = args.checkpoint
+    if args.show_dir:
+        cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir, interval=args.interval)
+    if args.dump:
+        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    return cfg
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        cfg = load_config(args)
+        check_config(cfg, ('test',))
+        runner = Runner.from_cfg(cfg)
+        check_checkpoint(args.checkpoint, runner.model)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if args.out:
+        runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
