@@ -5,6 +5,7 @@ import os.path as osp
 
 import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
@@ -119,16 +120,19 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
     if not osp.isfile(path):
         raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
     try:
-        state_dict = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f'The checkpoint {path} cannot be read: {str(error).splitlines()[0]}. It may be cut short: take an earlier '
-            'one of its folder, or copy it again.'
+            f'The checkpoint {path} cannot be read: {reason}. It may be cut short: take an earlier one of its folder, '
+            'or copy it again.'
         ) from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path} is no checkpoint of MMEngine: there is no state_dict in it.')
     if model is None:
         return
     try:
-        model.load_state_dict(state_dict)
+        (model.module if is_model_wrapper(model) else model).load_state_dict(checkpoint['state_dict'])
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]]
         raise ValueError(

@@ -19,7 +19,7 @@ def check_opencv() -> None:
     try:
         import cv2  # noqa: F401
     except ImportError as error:
-        if 'lib' not in str(error):
+        if 'cannot open shared object file' not in str(error):
             raise
         raise ImportError(
             f'OpenCV does not load here: {error}. Servers and slim containers lack the graphics libraries that '

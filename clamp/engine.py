@@ -10,12 +10,20 @@ from torch import nn
 class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's constructor, with a few large parameter groups in place of one per parameter.
 
-    Learning rates and weight decays come from ``paramwise_cfg`` as in MMEngine. On top of that, vectors and scalars
-    (norms, biases, scales) never decay, whatever ``custom_keys`` they match, and frozen parameters are in no group.
-    Few groups let a fused or ``foreach`` optimiser update all parameters in a few kernels.
+    Learning rates and weight decays come from ``paramwise_cfg=dict(custom_keys=...)`` as in MMEngine. On top of that,
+    vectors and scalars (norms, biases, scales) never decay, whatever ``custom_keys`` they match, and frozen parameters
+    are in no group. Few groups let a fused or ``foreach`` optimiser update all parameters in a few kernels.
+
+    Raises:
+        ValueError: If ``paramwise_cfg`` has other keys, which would be without effect.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
+        if unknown := set(paramwise_cfg or {}) - {'custom_keys'}:
+            raise ValueError(
+                f'{type(self).__name__} knows custom_keys alone, paramwise_cfg has {", ".join(sorted(unknown))} too. '
+                "For these, set optim_wrapper.constructor to MMEngine's DefaultOptimWrapperConstructor."
+            )
         # an empty paramwise_cfg would bypass add_params
         super().__init__(optim_wrapper_cfg, paramwise_cfg or dict(custom_keys={}))
 

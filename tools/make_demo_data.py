@@ -6,10 +6,9 @@ An AP-10K config reads it by ``data_root='data/demo/'`` alone.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
-
-from mmengine.utils import track_iter_progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clamp.datasets.synthetic import generate_dataset
@@ -21,6 +20,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-train', type=int, default=1200, help='training images')
     parser.add_argument('--num-val', type=int, default=300, help='validation images')
     parser.add_argument('--seed', type=int, default=0, help='another seed, other animals')
+    parser.add_argument(
+        '--workers', type=int, default=os.cpu_count(), help='processes that draw; one per core if not given'
+    )
     parser.add_argument('--force', action='store_true', help='replace demo data that is already there')
     return parser.parse_args()
 
@@ -28,13 +30,11 @@ def parse_args() -> argparse.Namespace:
 def main():
     args = parse_args()
     try:
-        made = generate_dataset(
-            args.out, args.num_train, args.num_val, args.seed, force=args.force, progress=track_iter_progress
-        )
+        made = generate_dataset(args.out, args.num_train, args.num_val, args.seed, args.force, args.workers)
     except FileExistsError as error:
         sys.exit(f'error: {error}')
     if made:
-        print(f'\n{args.num_train} training and {args.num_val} validation images are in {args.out}')
+        print(f'{args.num_train} training and {args.num_val} validation images are in {args.out}')
     else:
         print(f'{args.out} already holds this data set; --force makes it again')
 

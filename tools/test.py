@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cfg = load_config(args)
         check_config(cfg, ('test',))
+        check_checkpoint(args.checkpoint)  # before the model is built and the log begins
         runner = Runner.from_cfg(cfg)
         check_checkpoint(args.checkpoint, runner.model)
     except (FileNotFoundError, ValueError) as error:

@@ -57,7 +57,7 @@ class CLAMPHead(HeatmapHead):
         if len(names) != out_channels:
             raise ValueError(
                 f'CLAMPHead predicts out_channels={out_channels} keypoints, but prompt_learner has '
-                f'{len(names)} keypoint_names: {", ".join(names)}. Both come from keypoint_names of the data set config.'
+                f'{len(names)} keypoint_names: {", ".join(names)}. Both come from keypoint_names of the data set.'
             )
         super().__init__(in_channels + out_channels, out_channels, **kwargs)
         self.prompt_learner = MODELS.build(prompt_learner)
@@ -77,8 +77,14 @@ class CLAMPHead(HeatmapHead):
             self.out_channels,
             deconv_out_channels=[channels] * len(sizes),
             deconv_kernel_sizes=sizes,
-            # torch's own initialisation, as in the released code
-            init_cfg=dict(type='Kaiming', layer=['Conv2d', 'ConvTranspose2d'], a=5**0.5, distribution='uniform'),
+            init_cfg=dict(  # torch's own initialisation, as in the released code
+                type='Kaiming',
+                layer=['Conv2d', 'ConvTranspose2d'],
+                a=5**0.5,
+                mode='fan_in',
+                nonlinearity='leaky_relu',
+                distribution='uniform',
+            ),
         )
 
     def forward(self, feats: tuple[Tensor, Tensor, Tensor]) -> Tensor:

@@ -17,6 +17,7 @@ import os
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,11 +25,11 @@ import open_clip
 import torch
 from mmengine.logging import print_log
 from open_clip.factory import get_model_config
-from open_clip.model import convert_to_custom_text_state_dict
 
 # the builders of single towers; open_clip.CLIP(...) would initialise both to keep one
 from open_clip.model import _build_text_tower as build_text_tower  # noqa: F401
 from open_clip.model import _build_vision_tower as build_vision_tower  # noqa: F401
+from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.pretrained import (
     download_pretrained,
     get_pretrained_cfg,
@@ -37,11 +38,12 @@ from open_clip.pretrained import (
 from torch import Tensor, nn
 
 OFFLINE_HELP = (
-    'On a machine with a network, run\n'
+    'Fetch {sources}, put it anywhere here and give its path in the config: '
+    "clip=dict(model_name={name!r}, pretrained='path/to/the/file'). Or run, on a machine with a network,\n"
     '    python -c "import open_clip; open_clip.create_model({name!r}, {tag!r})"\n'
-    "and copy its cache here ({caches}), or give the path of the weight file in the config: clip=dict(model_name='{name}',"
-    " pretrained='path/to/weights')."
+    'and copy its cache here: {caches}.'
 )
+HUB_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 
 
 def clip_config(clip: dict) -> dict:
@@ -69,17 +71,21 @@ def clip_config(clip: dict) -> dict:
         near = difflib.get_close_matches(name, open_clip.list_models(), n=5, cutoff=0.4)
         raise ValueError(f'open_clip knows no model_name={name!r}. Close to it: {", ".join(near) or "none"}.')
     config.setdefault('quick_gelu', False)
-    if (tag := get_pretrained_cfg(name, pretrained or '')) and tag.get('quick_gelu', False) != config['quick_gelu']:
-        _refuse_activation(name, pretrained, config['quick_gelu'])
+    for known_as in (name, name.removesuffix('-quickgelu')):  # a -quickgelu name has the QuickGELU tags alone
+        tag = get_pretrained_cfg(known_as, pretrained or '')
+        if tag and tag.get('quick_gelu', False) != config['quick_gelu']:
+            _refuse_activation(name, pretrained, config['quick_gelu'])
     return config
 
 
-def _refuse_activation(name: str, pretrained: str, quick_gelu: bool) -> None:
-    right = name.removesuffix('-quickgelu') if quick_gelu else f'{name}-quickgelu'
+def _refuse_activation(name: str | None, pretrained: str, quick_gelu: bool) -> None:
+    has, wants = ('QuickGELU', 'GELU') if quick_gelu else ('GELU', 'QuickGELU')
+    right = 'quick_gelu=True'  # by sizes
+    if name:
+        right = f'model_name={name.removesuffix("-quickgelu") + ("" if quick_gelu else "-quickgelu")!r}'
     raise ValueError(
-        f'model_name={name!r} has {"QuickGELU" if quick_gelu else "GELU"} activations, but the weights '
-        f'{pretrained!r} were trained with {"GELU" if quick_gelu else "QuickGELU"}. They would load and compute '
-        f'something else. Use model_name={right!r}.'
+        f'{f"model_name={name!r}" if name else "clip"} has {has} activations, but the weights {pretrained!r} were '
+        f'trained with {wants}. They would load and compute something else. Use {right}.'
     )
 
 
@@ -100,7 +106,7 @@ def load_tower(tower: nn.Module, clip: dict, prefix: str) -> None:
     path = find_weights(clip.get('model_name'), clip['pretrained'])
     state_dict, is_openai = read_weights(path, Path(path).stat().st_mtime_ns)
     if is_openai and not clip_config(clip)['quick_gelu']:
-        _refuse_activation(clip.get('model_name', 'of your own sizes'), path, quick_gelu=False)
+        _refuse_activation(clip.get('model_name'), path, quick_gelu=False)
     part = {name.removeprefix(prefix): t for name, t in state_dict.items() if name.startswith(prefix)}
     try:
         missing = tower.load_state_dict(part, strict=False).missing_keys
@@ -127,35 +133,54 @@ def find_weights(name: str | None, pretrained: str) -> str:
     """
     if os.path.isfile(pretrained):
         return pretrained
-    tag = get_pretrained_cfg(name, pretrained) if name else None
-    if tag is None:
+    tag = get_pretrained_cfg(name, pretrained) if name else {}
+    if not tag:
         if os.sep in pretrained or Path(pretrained).suffix:
             raise FileNotFoundError(f'The CLIP weights {pretrained!r} are not there (from {os.getcwd()}).')
-        known = ', '.join(list_pretrained_tags_by_model(name)) if name else 'none without a model_name'
+        known = ', '.join(list_pretrained_tags_by_model(name) if name else []) or 'none'
         raise ValueError(f'pretrained={pretrained!r} is neither a file nor a tag of {name!r}. Its tags: {known}.')
     for cached in _cached_files(tag):
         return cached
     if not _network():
         raise FileNotFoundError(
             f'The CLIP weights {name!r}, {pretrained!r} are in no cache and the network is out of reach.\n'
-            + OFFLINE_HELP.format(name=name, tag=pretrained, caches='~/.cache/huggingface, ~/.cache/clip')
+            + OFFLINE_HELP.format(name=name, tag=pretrained, sources=_sources(tag), caches=' and '.join(_caches()))
         )
     return download_pretrained(tag)
 
 
-def _cached_files(tag: dict):
+def _caches() -> tuple[str, str]:
+    """Return the cache folders of huggingface_hub and of open_clip."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_CACHE, os.path.expanduser('~/.cache/clip')
+
+
+def _hub_files(tag: dict) -> tuple[str, tuple[str, ...]]:
+    """Return a tag's repository on the hub and the names that its weight file may have there."""
+    repository, filename = os.path.split(tag.get('hf_hub') or '')
+    return repository, (filename,) if filename else HUB_FILES
+
+
+def _sources(tag: dict) -> str:
+    """Say where the weight file of a tag can be fetched."""
+    repository, names = _hub_files(tag)
+    hub = f'{" or ".join(names)} from https://huggingface.co/{repository}' if repository else ''
+    return ' or '.join(filter(None, (hub, tag.get('url'))))
+
+
+def _cached_files(tag: dict) -> Iterator[str]:
     """Yield the files of a tag that are in the caches of huggingface_hub and of open_clip."""
     from huggingface_hub import try_to_load_from_cache
 
-    if repository := tag.get('hf_hub'):
-        repository, filename = os.path.split(repository)
-        names = [filename] if filename else ['open_clip_model.safetensors', 'open_clip_pytorch_model.bin']
-        for filename in names:
-            if isinstance(cached := try_to_load_from_cache(repository, filename), str):
-                yield cached
-    cached = Path('~/.cache/clip').expanduser() / os.path.basename(tag.get('url', ''))
-    if cached.is_file():
-        yield str(cached)
+    hub_cache, clip_cache = _caches()
+    repository, names = _hub_files(tag)
+    for filename in names if repository else ():
+        if isinstance(cached := try_to_load_from_cache(repository, filename, cache_dir=hub_cache), str):
+            yield cached
+    cached = os.path.join(clip_cache, os.path.basename(tag.get('url') or ''))
+    if os.path.isfile(cached):
+        yield cached
 
 
 def _network(timeout: float = 5) -> bool:

@@ -1,4 +1,4 @@
-# SimpleBaseline with the image tower of CLIP's ViT-L/14, at 224x224. A leaf config adds K and the codec of its data set.
+# SimpleBaseline with the image tower of CLIP's ViT-L/14, at 224x224. A leaf config adds K and the codec.
 model = dict(
     type='TopdownPoseEstimator',
     data_preprocessor=dict(

@@ -1,0 +1,195 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
+
+from clamp.checks import check_checkpoint, check_config
+
+ROOT = Path(__file__).parents[1]
+LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+SPLITS = ('train', 'val', 'test')
+
+
+def coco(names: list[str]) -> dict:
+    return dict(
+        images=[dict(id=i, file_name=name, width=8, height=8) for i, name in enumerate(names)],
+        annotations=[dict(id=i, image_id=i, category_id=1, keypoints=[0] * 51) for i in range(len(names))],
+        categories=[dict(id=1, name='dog')],
+    )
+
+
+@pytest.fixture
+def cfg(tmp_path) -> Config:
+    """The demo's config on two images for training and one for validation."""
+    (tmp_path / 'annotations').mkdir()
+    (tmp_path / 'data').mkdir()
+    for split, names in (('train', ['1.jpg', '2.jpg']), ('val', ['3.jpg'])):
+        (tmp_path / f'annotations/ap10k-{split}-split1.json').write_text(json.dumps(coco(names)))
+        for name in names:
+            (tmp_path / 'data' / name).touch()
+    cfg = Config.fromfile(ROOT / 'configs/demo/clamp_tiny.py')
+    for split in SPLITS:
+        cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path)
+    for split in SPLITS[1:]:
+        cfg[f'{split}_evaluator'].ann_file = str(tmp_path / 'annotations/ap10k-val-split1.json')
+    return cfg
+
+
+def test_a_good_config_passes(cfg):
+    check_config(cfg, SPLITS)
+
+
+def test_missing_annotations_are_named_and_only_where_needed(cfg, tmp_path):
+    (tmp_path / 'annotations/ap10k-train-split1.json').unlink()
+    with pytest.raises(FileNotFoundError, match=r'annotations/ap10k-train-split1\.json is not there.*README'):
+        check_config(cfg, ('train', 'val'))
+    check_config(cfg, ('test',))
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        ('', 'Expecting value'),
+        ('{"images": [', 'Expecting value'),
+        ('[1, 2]', 'list indices'),
+        ('{"images": []}', "there is no 'annotations'"),
+        (json.dumps(coco([])), 'it is empty'),
+        (json.dumps(coco(['1.jpg']) | dict(annotations=[dict(id=1, bbox=[0, 0, 1, 1])])), "there is no 'keypoints'"),
+        (json.dumps(coco(['1.jpg']) | dict(images=[dict(id=1)])), "there is no 'file_name'"),
+    ],
+)
+def test_malformed_annotations_are_named(cfg, tmp_path, content, reason):
+    (tmp_path / 'annotations/ap10k-train-split1.json').write_text(content)
+    with pytest.raises(ValueError, match=rf'ap10k-train-split1\.json is not COCO keypoint JSON: {reason}'):
+        check_config(cfg, ('train',))
+
+
+def test_missing_images_are_counted_and_named(cfg, tmp_path):
+    names = [f'{i}.jpg' for i in range(1, 7)]
+    (tmp_path / 'annotations/ap10k-train-split1.json').write_text(json.dumps(coco(names)))
+    match = r'4 of the 6 images of .*ap10k-train-split1\.json are not in .*data.*, such as 3\.jpg, 4\.jpg, 5\.jpg\.'
+    (tmp_path / 'data/3.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=match):
+        check_config(cfg, ('train',))
+
+
+def test_numbers_of_keypoints_must_agree(cfg):
+    names = cfg.model.head.prompt_learner.keypoint_names
+    for change in (
+        dict(out_channels=16),
+        dict(prompt_learner=dict(keypoint_names=names[:-1])),
+        dict(out_channels=16, prompt_learner=dict(keypoint_names=names[:-1])),
+    ):
+        wrong = cfg.copy()
+        wrong.merge_from_dict(dict(model=dict(head=change)))
+        head = wrong.model.head
+        with pytest.raises(ValueError, match=r'number of keypoints differs') as error:
+            check_config(wrong, ('train',))
+        for part in (
+            'data set AP10KDataset has 17',
+            f'out_channels is {head.out_channels}',
+            f'there are {len(head.prompt_learner.keypoint_names)} keypoint_names (left eye, right eye, nose',
+        ):
+            assert part in str(error.value)
+
+
+def test_loader_and_evaluator_must_name_the_same_file(cfg, tmp_path):
+    cfg.val_evaluator = [dict(type='CocoMetric', ann_file=str(tmp_path / 'annotations/../annotations/other.json'))]
+    with pytest.raises(ValueError, match=r'val_dataloader reads .*ap10k-val-split1\.json, but val_evaluator reads'):
+        check_config(cfg, ('train', 'val'))
+    cfg.val_evaluator[0].ann_file = str(tmp_path / 'annotations/../annotations/ap10k-val-split1.json')
+    check_config(cfg, ('train', 'val'))
+
+
+def test_clip_weights_are_needed_for_training_alone(cfg):
+    for part in (cfg.model.backbone, cfg.model.head.prompt_learner):
+        cfg_of_one = cfg.copy()
+        part = cfg_of_one.model.backbone if part is cfg.model.backbone else cfg_of_one.model.head.prompt_learner
+        key = 'clip' if 'clip' in part else 'text_encoder'
+        part[key] = dict(model_name='ViT-B-16-quickgelu', pretrained='weights/clip.pt')
+        with pytest.raises(FileNotFoundError, match=r'weights/clip\.pt'):
+            check_config(cfg_of_one, ('train',))
+        check_config(cfg_of_one, ('test',))
+        part[key].model_name = 'ViT-B/16'
+        with pytest.raises(ValueError, match='Close to it'):
+            check_config(cfg_of_one, ('test',))
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(meta=dict(epoch=1), state_dict=torch.nn.Linear(3, 2).state_dict()), path)
+    return path
+
+
+def test_a_checkpoint_that_fits_passes(checkpoint):
+    check_checkpoint(str(checkpoint))
+    model = torch.nn.Linear(3, 2)
+    check_checkpoint(str(checkpoint), model)
+    check_checkpoint(str(checkpoint), torch.nn.DataParallel(model))  # as MMEngine's runner wraps it for many GPUs
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'epoch_9\.pth is not there'):
+        check_checkpoint(str(tmp_path / 'epoch_9.pth'))
+
+
+@pytest.mark.parametrize('part', [0, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_named(checkpoint, part):
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read: .*may be cut short') as error:
+        check_checkpoint(str(checkpoint))
+    assert '\n' not in str(error.value)
+
+
+def test_a_file_of_another_kind_is_no_checkpoint(checkpoint):
+    for content in (dict(weight=torch.zeros(1)), [1, 2]):
+        torch.save(content, checkpoint)
+        with pytest.raises(ValueError, match='no checkpoint of MMEngine'):
+            check_checkpoint(str(checkpoint))
+
+
+def test_a_checkpoint_of_another_model_is_refused(checkpoint):
+    with pytest.raises(ValueError, match=r'epoch_1\.pth is of another model than the config: size mismatch for weight'):
+        check_checkpoint(str(checkpoint), torch.nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r'Missing key.*"0\.weight".*\(and 1 more\)'):
+        check_checkpoint(str(checkpoint), torch.nn.Sequential(torch.nn.Linear(3, 2)))
+
+
+def test_there_are_leaves():
+    assert ROOT / 'configs/ap10k/clamp_vitb.py' in LEAVES
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_leaf_config(path, monkeypatch):
+    """Everything in a leaf agrees, and the metainfo is MMPose's: MMPose looks for it from the working folder first."""
+    monkeypatch.chdir(ROOT)
+    assert len(path.read_text().splitlines()) <= 20
+    cfg = Config.fromfile(path)
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_evaluator == cfg.val_evaluator
+    k = 20 if path.parent.name == 'animalpose' else 17
+    head = cfg.model.head
+    assert head.out_channels == k
+    if head.type == 'CLAMPHead':
+        assert len(set(head.prompt_learner.keypoint_names)) == k
+        assert head.prompt_learner.text_encoder == cfg.model.backbone.clip
+    for split in SPLITS:
+        dataset = cfg[f'{split}_dataloader'].dataset
+        metainfo = DATASETS.get(dataset.type).METAINFO
+        assert not Path(metainfo['from_file']).exists()
+        assert parse_pose_metainfo(metainfo)['num_keypoints'] == k
+        affine = next(step for step in dataset.pipeline if step.type == 'TopdownAffine')
+        size = cfg.model.backbone.get('input_size', affine.input_size)  # MMPose's ResNet takes any
+        assert tuple(affine.input_size) == tuple(size) == tuple(head.decoder.input_size)
+        for step in dataset.pipeline:
+            if step.type == 'GenerateTarget':
+                assert step.encoder == head.decoder
+    for split in SPLITS[1:]:
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert cfg[f'{split}_evaluator'].ann_file == dataset.data_root + dataset.ann_file

@@ -1,0 +1,251 @@
+"""Weight files of every format are written here from random weights; nothing is fetched."""
+
+import time
+import warnings
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clamp.models import clip as module
+from clamp.models.clip import (
+    build_text_tower,
+    build_vision_tower,
+    clip_config,
+    find_weights,
+    load_tower,
+    read_weights,
+)
+from tests.conftest import TEXT_CFG, random_clip, tiny_clip
+
+OPENAI = ('ViT-B-16-quickgelu', 'openai')
+
+
+def torchscript(tensors: dict) -> torch.jit.ScriptModule:
+    """A scripted module whose state dict is ``tensors``, nested as their dotted names say."""
+    root = torch.nn.Module()
+    for name, tensor in tensors.items():
+        *path, leaf = name.split('.')
+        module = root
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.register_buffer(leaf, tensor)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return torch.jit.script(root)
+
+
+def save_openai(tensors: dict, path: str) -> None:
+    """Write OpenAI's format: TorchScript in half precision, with three numbers among the weights."""
+    numbers = {name: torch.tensor(32) for name in ('input_resolution', 'context_length', 'vocab_size')}
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    torch.jit.save(torchscript(half | numbers), path)
+
+
+FORMATS = {
+    'openai.pt': save_openai,
+    'open_clip.pt': lambda tensors, path: torch.save(tensors, path),
+    'trained.pt': lambda tensors, path: torch.save(
+        {'epoch': 3, 'state_dict': {f'module.{name}': tensor for name, tensor in tensors.items()}}, path
+    ),
+    'two_towers.bin': lambda tensors, path: torch.save(
+        open_clip.model.convert_to_custom_text_state_dict(tensors), path
+    ),
+    'open_clip.safetensors': lambda tensors, path: save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, path
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch, tmp_path):
+    """Caches of CLIP weights are empty, and so is what was read before."""
+    read_weights.cache_clear()
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub'))
+    yield
+    read_weights.cache_clear()
+
+
+def towers(clip: dict) -> dict:
+    """Both towers of a CLIP by the prefix of their weights, with random weights of their own."""
+    config = clip_config(clip)
+    return {
+        'visual.': build_vision_tower(config['embed_dim'], config['vision_cfg'], config['quick_gelu']),
+        'text.': build_text_tower(config['embed_dim'], config['text_cfg'], config['quick_gelu']),
+    }
+
+
+@pytest.mark.parametrize('filename', FORMATS)
+def test_every_format_gives_both_towers_and_is_read_once(filename, kind, tmp_path):
+    clip = tiny_clip(kind, quick_gelu=True, pretrained=str(tmp_path / filename))
+    reference = random_clip(clip)
+    FORMATS[filename](reference.state_dict(), clip['pretrained'])
+    ours = towers(clip)
+    for prefix, tower in ours.items():
+        load_tower(tower, clip, prefix)
+    assert read_weights.cache_info()[:2] == (1, 1)  # hits, misses
+
+    size = clip['vision_cfg']['image_size']
+    images, tokens = torch.randn(2, 3, size, size), torch.randint(1, 999, (2, TEXT_CFG['context_length']))
+    tolerance = dict(atol=0.02, rtol=0.02) if filename == 'openai.pt' else dict(atol=1e-5, rtol=1e-5)
+    images_embeds = ours['visual.'].eval()(images)
+    torch.testing.assert_close(images_embeds, reference.encode_image(images), **tolerance)
+    torch.testing.assert_close(ours['text.'].eval()(tokens), reference.encode_text(tokens), **tolerance)
+    assert all(parameter.dtype == torch.float32 for tower in ours.values() for parameter in tower.parameters())
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+    clip = tiny_clip(pretrained=str(tmp_path / 'clip.pt'))
+    tower = towers(clip)['visual.']
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        reference = random_clip(clip)
+        torch.save(reference.state_dict(), clip['pretrained'])
+        load_tower(tower, clip, 'visual.')
+        torch.testing.assert_close(tower.proj, reference.visual.proj)
+
+
+def test_without_pretrained_nothing_is_touched():
+    tower = towers(tiny_clip())['visual.']
+    before = tower.proj.clone()
+    load_tower(tower, tiny_clip(pretrained=None), 'visual.')
+    assert torch.equal(tower.proj, before)
+
+
+def test_openais_archive_needs_quickgelu(tmp_path):
+    clip = tiny_clip(pretrained=str(tmp_path / 'openai.pt'))
+    save_openai(random_clip(clip).state_dict(), clip['pretrained'])
+    with pytest.raises(ValueError, match=r'clip has GELU .*openai\.pt.* trained with QuickGELU.* Use quick_gelu=True'):
+        load_tower(towers(clip)['visual.'], clip, 'visual.')
+    with pytest.raises(ValueError, match="Use model_name='ViT-B-16-quickgelu'"):
+        load_tower(torch.nn.Module(), dict(model_name='ViT-B-16', pretrained=clip['pretrained']), 'visual.')
+
+
+@pytest.mark.parametrize('filename', FORMATS)
+@pytest.mark.parametrize('part', [0, 0.5, 0.99])
+def test_a_file_cut_short_is_named(filename, part, tmp_path):
+    clip, path = tiny_clip(quick_gelu=True), tmp_path / filename
+    FORMATS[filename](random_clip(clip).state_dict(), str(path))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match=rf'{filename} cannot be read as CLIP weights; it may be cut short'):
+        load_tower(towers(clip)['visual.'], clip | dict(pretrained=str(path)), 'visual.')
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    path = str(tmp_path / 'vit.pt')
+    torch.save(random_clip(tiny_clip('vit')).state_dict(), path)
+    deeper = tiny_clip('vit', pretrained=path)
+    deeper['vision_cfg'] = deeper['vision_cfg'] | dict(layers=3)
+    wider = tiny_clip('vit', pretrained=path)
+    wider['vision_cfg'] = wider['vision_cfg'] | dict(width=64)
+    for other, reason in (
+        (tiny_clip('resnet', pretrained=path), r'and \d+ more'),
+        (deeper, r'transformer\.resblocks\.2\.'),
+        (wider, 'size mismatch'),
+    ):
+        with pytest.raises(ValueError, match=rf'vit\.pt does not hold the visual tower of .*{reason}'):
+            load_tower(towers(other)['visual.'], other, 'visual.')
+
+
+def test_a_file_without_a_clip_is_refused(tmp_path):
+    path = str(tmp_path / 'resnet50.pth')
+    torch.save({'fc.weight': torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r'resnet50\.pth holds no CLIP'):
+        read_weights(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    for missing in (str(tmp_path / 'clip.pt'), 'clip.safetensors', 'weights/clip'):
+        with pytest.raises(FileNotFoundError, match=missing):
+            find_weights('ViT-B-16', missing)
+
+
+def test_an_unknown_tag_lists_the_tags():
+    with pytest.raises(ValueError, match=r"'opanai' is neither a file nor a tag of 'RN50-quickgelu'.* openai, yfcc15m"):
+        find_weights('RN50-quickgelu', 'opanai')
+    with pytest.raises(ValueError, match="'openai' is neither a file nor a tag of None. Its tags: none"):
+        find_weights(None, 'openai')
+
+
+def test_offline_ends_at_once_and_says_what_to_fetch_and_where_it_goes(monkeypatch, tmp_path):
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(module, 'download_pretrained', lambda tag: pytest.fail('the network was tried'))
+    start = time.perf_counter()
+    with pytest.raises(FileNotFoundError) as error:
+        find_weights(*OPENAI)
+    assert time.perf_counter() - start < 1
+    for part in (*OPENAI, 'open_clip_model.safetensors', '/ViT-B-16.pt', str(tmp_path / 'hub'), "pretrained='path/to"):
+        assert part in str(error.value)
+
+
+def test_a_dead_network_is_asked_once(monkeypatch):
+    requests = []
+
+    def refuse(request, timeout):
+        requests.append(timeout)
+        raise OSError('Name or service not known')
+
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', False)
+    monkeypatch.setattr('urllib.request.urlopen', refuse)
+    with pytest.raises(FileNotFoundError, match='network is out of reach'):
+        find_weights(*OPENAI)
+    assert requests == [5]
+
+
+def test_with_a_network_the_tag_is_downloaded(monkeypatch):
+    monkeypatch.setattr(module, '_network', lambda: True)
+    monkeypatch.setattr(module, 'download_pretrained', lambda tag: f'from {tag["hf_hub"]}')
+    assert find_weights(*OPENAI) == 'from timm/vit_base_patch16_clip_224.openai/'
+
+
+def test_cached_files_are_found_without_a_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, '_network', lambda: pytest.fail('the network was tried'))
+    old = tmp_path / 'home/.cache/clip/ViT-B-16.pt'
+    old.parent.mkdir(parents=True)
+    old.touch()
+    assert find_weights(*OPENAI) == str(old)
+    repository = tmp_path / 'hub/models--timm--vit_base_patch16_clip_224.openai'
+    new = repository / 'snapshots/abc/open_clip_model.safetensors'
+    for folder in (new.parent, repository / 'refs'):
+        folder.mkdir(parents=True)
+    (repository / 'refs/main').write_text('abc')
+    new.touch()
+    assert find_weights(*OPENAI) == str(new)
+
+
+def test_unknown_names_list_the_near_ones():
+    with pytest.raises(ValueError, match=r"no model_name='ViT-B/16'\. Close to it: .*\bViT-B-16\b"):
+        clip_config(dict(model_name='ViT-B/16'))
+    with pytest.raises(ValueError, match='Close to it: none'):
+        clip_config(dict(model_name='%%%'))
+
+
+def test_sizes_in_place_of_a_name():
+    clip = tiny_clip()
+    assert clip_config(clip) == clip | dict(quick_gelu=False)
+    assert clip_config(tiny_clip(quick_gelu=True, pretrained='x.pt')) == clip | dict(quick_gelu=True)
+    for wrong in (clip | dict(depth=3), {key: clip[key] for key in ('embed_dim', 'vision_cfg')}, {}):
+        with pytest.raises(ValueError, match='names no model'):
+            clip_config(wrong)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tag', 'right'),
+    [
+        ('ViT-B-16', 'openai', 'ViT-B-16-quickgelu'),
+        ('RN50', 'openai', 'RN50-quickgelu'),
+        ('ViT-L-14-336', 'openai', 'ViT-L-14-336-quickgelu'),
+        ('ViT-B-16-quickgelu', 'laion2b_s34b_b88k', 'ViT-B-16'),
+        ('ViT-L-14-quickgelu', 'datacomp_xl_s13b_b90k', 'ViT-L-14'),
+    ],
+)
+def test_the_activation_is_that_of_the_weights(name, tag, right):
+    with pytest.raises(ValueError, match=rf"{tag}.*Use model_name='{right}'\."):
+        clip_config(dict(model_name=name, pretrained=tag))
+    config = clip_config(dict(model_name=right, pretrained=tag))
+    assert config['quick_gelu'] == right.endswith('-quickgelu')

@@ -1,0 +1,78 @@
+"""The floor under every result: AP of always predicting the mean training pose.
+
+python tools/mean_pose.py configs/ap10k/clamp_vitb.py
+"""
+
+import argparse
+import json
+import sys
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
+
+import clamp  # noqa: F401
+from clamp.checks import annotation_path, check_config, check_data
+
+
+def mean_pose(annotations: list[dict]) -> np.ndarray:
+    """Return the mean place of each keypoint in its box, (K, 2), (x, y) as fractions of the box.
+
+    Args:
+        annotations (list[dict]): COCO keypoint annotations; unlabelled keypoints do not count.
+    """
+    keypoints = np.array([annotation['keypoints'] for annotation in annotations], float)
+    keypoints = keypoints.reshape(len(annotations), -1, 3)  # (N, K, 3)
+    boxes = np.array([annotation['bbox'] for annotation in annotations], float)[:, None]  # (N, 1, 4)
+    fractions = (keypoints[..., :2] - boxes[..., :2]) / boxes[..., 2:]
+    labelled = keypoints[..., 2:] > 0
+    return (fractions * labelled).sum(0) / labelled.sum(0).clip(min=1)
+
+
+def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
+    """Return COCO keypoint results that put the pose (K, 2) into the box of every annotation."""
+    results = []
+    for annotation in annotations:
+        x, y, width, height = annotation['bbox']
+        keypoints = pose * (width, height) + (x, y)
+        results.append(
+            dict(
+                image_id=annotation['image_id'],
+                category_id=annotation['category_id'],
+                keypoints=np.hstack([keypoints, np.ones((len(pose), 1))]).flatten().tolist(),
+                score=1.0,
+                area=width * height,  # of the detection; else COCO takes the extent of the keypoints
+            )
+        )
+    return results
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description='AP of always predicting the mean training pose in the box.')
+    parser.add_argument('config', help='config file: its train and test annotations are used')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    args = parser.parse_args(argv)
+    try:
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options:
+            cfg.merge_from_dict(args.cfg_options)
+        check_config(cfg, ('test',))
+        check_data(cfg.train_dataloader.dataset)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    with open(annotation_path(cfg.train_dataloader.dataset), encoding='utf-8') as f:
+        pose = mean_pose(json.load(f)['annotations'])
+    truth = COCO(annotation_path(cfg.test_dataloader.dataset))
+    results = truth.loadRes(predict(pose, list(truth.anns.values())))
+    sigmas = parse_pose_metainfo(DATASETS.get(cfg.test_dataloader.dataset.type).METAINFO)['sigmas']
+    evaluation = COCOeval(truth, results, 'keypoints', sigmas, use_area=True)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+
+
+if __name__ == '__main__':
+    main()
