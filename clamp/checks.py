@@ -122,7 +122,8 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+        reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0])
         raise ValueError(
             f'The checkpoint {path} cannot be read: {reason}. It may be cut short: take an earlier one of its folder, '
             'or copy it again.'

@@ -5,6 +5,7 @@ real thing is installed.
 """
 
 import importlib.util
+import pickle
 import sys
 import types
 import warnings
@@ -62,11 +63,20 @@ def import_mmpose_models() -> None:
             del sys.modules[name]
 
 
+def _statistics_method(owner: type, name: str):
+    """Stand in for ``getattr`` in a checkpoint, where it is asked for the methods of MMEngine's log buffers alone."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'A checkpoint of MMEngine does not ask for {name!r} of {owner}.')
+    return getattr(owner, name)
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let torch's safe loader read what MMEngine writes into a checkpoint besides tensors.
 
-    torch >= 2.6 loads with ``weights_only=True`` and refuses types that it does not know: MMEngine's log buffers and
-    the numpy scalars and arrays in them. Allowing just these types keeps the loader safe.
+    torch >= 2.6 loads with ``weights_only=True`` and refuses types that it does not know: MMEngine's log buffers with
+    their methods, and the numpy scalars and arrays in them. Allowing just these keeps the loader safe.
     """
     import numpy as np
     import torch
@@ -78,6 +88,7 @@ def allow_mmengine_checkpoints() -> None:
     dtypes = {type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'b1')}
     safe = [HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes]
     safe += [(reconstruct, 'numpy.core.multiarray._reconstruct'), (scalar, 'numpy.core.multiarray.scalar')]
+    safe += [(_statistics_method, 'builtins.getattr')]
     torch.serialization.add_safe_globals(safe)
 
 

@@ -69,5 +69,5 @@ def test_every_trainable_parameter_is_in_one_of_few_groups():
 
 
 def test_options_that_would_be_without_effect_are_refused():
-    with pytest.raises(ValueError, match='custom_keys alone.* has norm_decay_mult too'):
+    with pytest.raises(ValueError, match=r'custom_keys alone.* has norm_decay_mult too'):
         groups(Block(), norm_decay_mult=0.0, custom_keys={})

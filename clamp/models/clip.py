@@ -111,7 +111,7 @@ def load_tower(tower: nn.Module, clip: dict, prefix: str) -> None:
     try:
         missing = tower.load_state_dict(part, strict=False).missing_keys
     except RuntimeError as error:
-        missing = [str(error).splitlines()[-1].strip()]
+        missing = [str(error).splitlines()[-1].strip(' \t.')]
     if missing:
         raise ValueError(
             f'{path} does not hold the {prefix[:-1]} tower of {clip.get("model_name") or clip}: {missing[0]}'

@@ -66,15 +66,24 @@ class CLIPBackbone(BaseModule):
         self.grid_size = (height // self.stride, width // self.stride)
         if self.is_vit:
             self._check_tiles(height, width)
-            _add_stochastic_depth(self.tower, drop_path_rate)
-            if not with_embeds:
-                self.tower.ln_post, self.tower.proj = nn.Identity(), None
-        elif with_embeds:
-            table = torch.randn(1 + self.grid_size[0] * self.grid_size[1], self.tower.attnpool.q_proj.in_features)
-            self.tower.attnpool.positional_embedding = nn.Parameter(table / table.shape[1] ** 0.5)
+            self._adapt_vit(drop_path_rate)
         else:
-            self.tower.attnpool = None
+            self._adapt_resnet()
         self.tower.register_load_state_dict_pre_hook(self._resize_loaded_positions)
+
+    def _adapt_vit(self, drop_path_rate: float) -> None:
+        _add_stochastic_depth(self.tower, drop_path_rate)
+        if not self.with_embeds:
+            self.tower.ln_post, self.tower.proj = nn.Identity(), None
+
+    def _adapt_resnet(self) -> None:
+        self.tower.to(memory_format=torch.channels_last)  # the same values, faster convolutions
+        if not self.with_embeds:
+            self.tower.attnpool = None
+            return
+        pool = self.tower.attnpool
+        table = torch.randn(1 + self.grid_size[0] * self.grid_size[1], pool.q_proj.in_features)
+        pool.positional_embedding = nn.Parameter(table / table.shape[1] ** 0.5)
 
     @property
     def is_vit(self) -> bool:
@@ -118,7 +127,7 @@ class CLIPBackbone(BaseModule):
 
     def _forward_resnet(self, images: Tensor) -> tuple[Tensor, ...]:
         tower = self.tower
-        feature_map = tower.stem(images)
+        feature_map = tower.stem(images.contiguous(memory_format=torch.channels_last))
         for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
             feature_map = layer(feature_map)  # (B, C, H, W) after the last
         if not self.with_embeds:

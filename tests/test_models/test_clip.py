@@ -92,8 +92,7 @@ def test_every_format_gives_both_towers_and_is_read_once(filename, kind, tmp_pat
     size = clip['vision_cfg']['image_size']
     images, tokens = torch.randn(2, 3, size, size), torch.randint(1, 999, (2, TEXT_CFG['context_length']))
     tolerance = dict(atol=0.02, rtol=0.02) if filename == 'openai.pt' else dict(atol=1e-5, rtol=1e-5)
-    images_embeds = ours['visual.'].eval()(images)
-    torch.testing.assert_close(images_embeds, reference.encode_image(images), **tolerance)
+    torch.testing.assert_close(ours['visual.'].eval()(images), reference.encode_image(images), **tolerance)
     torch.testing.assert_close(ours['text.'].eval()(tokens), reference.encode_text(tokens), **tolerance)
     assert all(parameter.dtype == torch.float32 for tower in ours.values() for parameter in tower.parameters())
 
@@ -144,9 +143,9 @@ def test_weights_of_another_model_are_refused(tmp_path):
     wider = tiny_clip('vit', pretrained=path)
     wider['vision_cfg'] = wider['vision_cfg'] | dict(width=64)
     for other, reason in (
-        (tiny_clip('resnet', pretrained=path), r'and \d+ more'),
+        (tiny_clip('resnet', pretrained=path), r'size mismatch for conv1\.weight'),
         (deeper, r'transformer\.resblocks\.2\.'),
-        (wider, 'size mismatch'),
+        (wider, 'size mismatch .*the shape in current model is torch.Size[^.]*. Does'),
     ):
         with pytest.raises(ValueError, match=rf'vit\.pt does not hold the visual tower of .*{reason}'):
             load_tower(towers(other)['visual.'], other, 'visual.')
@@ -168,7 +167,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_an_unknown_tag_lists_the_tags():
     with pytest.raises(ValueError, match=r"'opanai' is neither a file nor a tag of 'RN50-quickgelu'.* openai, yfcc15m"):
         find_weights('RN50-quickgelu', 'opanai')
-    with pytest.raises(ValueError, match="'openai' is neither a file nor a tag of None. Its tags: none"):
+    with pytest.raises(ValueError, match=r"'openai' is neither a file nor a tag of None\. Its tags: none"):
         find_weights(None, 'openai')
 
 

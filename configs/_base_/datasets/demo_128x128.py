@@ -1,14 +1,24 @@
-# The generated data of tools/make_demo_data.py: AP-10K's layout and keypoints, small images.
+# The generated data of tools/make_demo_data.py: AP-10K's layout and keypoints, small images, mild augmentation.
 _base_ = './ap10k_256x256.py'
 
 data_root = 'data/demo/'
-codec = dict(input_size=(128, 128), heatmap_size=(32, 32), sigma=1.5)
+codec = dict(input_size=(128, 128), heatmap_size=(32, 32), sigma=2)
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[5].update(input_size=(128, 128))  # TopdownAffine
-train_pipeline[6].encoder.update(codec)
-val_pipeline = _base_.val_pipeline
-val_pipeline[2].update(input_size=(128, 128))
+train_pipeline = [
+    dict(type='LoadTrainImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomBBoxTransform', shift_factor=0.1, scale_factor=(0.8, 1.25), rotate_factor=30),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder={**_base_.codec, **codec}),
+    dict(type='PackPoseInputs', pack_transformed=True),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='PackPoseInputs'),
+]
 
 train_dataloader = dict(batch_size=32, num_workers=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(num_workers=2, dataset=dict(data_root=data_root, pipeline=val_pipeline))

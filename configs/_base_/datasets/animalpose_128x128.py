@@ -1,0 +1,24 @@
+# Animal-Pose at 128x128 with mild augmentation, for small models from scratch.
+_base_ = './animalpose_256x256.py'
+
+codec = dict(input_size=(128, 128), heatmap_size=(32, 32), sigma=2)
+
+train_pipeline = [
+    dict(type='LoadTrainImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomBBoxTransform', shift_factor=0.1, scale_factor=(0.8, 1.25), rotate_factor=30),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder={**_base_.codec, **codec}),
+    dict(type='PackPoseInputs', pack_transformed=True),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='PackPoseInputs'),
+]
+
+train_dataloader = dict(batch_size=32, num_workers=2, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(num_workers=2, dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,8 @@
+# SimpleBaseline on generated animals, from scratch: a few minutes on two CPU cores
+_base_ = [
+    '../_base_/models/simplebaseline_tiny.py',
+    '../_base_/datasets/demo_128x128.py',
+    '../_base_/schedules/adamw_14e.py',
+]
+
+model = dict(head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec))

@@ -1,0 +1,218 @@
+"""The two main tools from the command line, on drawn animals and the demo's small CLAMP."""
+
+import importlib.util
+import json
+import math
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+
+
+def load_tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ('name', 'args', 'message'),
+    [
+        ('train', ['no/config.py'], 'no/config.py'),
+        ('train', [CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
+        ('train', [CONFIG, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
+        ('test', ['no/config.py', 'no.pth'], 'no/config.py'),
+        ('test', [CONFIG, 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
+    ],
+)
+def test_errors_are_one_line(name, args, message, monkeypatch, tmp_path):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as error:
+        load_tool(name).main(args)
+    assert str(error.value).startswith('error: ')
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+    assert list(tmp_path.iterdir()) == []  # no work dir is left of it
+
+
+def test_options_reach_the_config(monkeypatch, tmp_path):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    train = load_tool('train')
+
+    def config(*args):
+        return train.load_config(train.parse_args([CONFIG, '--work-dir', str(tmp_path), *args]))
+
+    assert not config().resume
+    assert config().work_dir == str(tmp_path)
+    resumed = config('--resume', 'epoch_3.pth')
+    assert (resumed.resume, resumed.load_from) == (True, 'epoch_3.pth')
+    assert config('--resume').load_from is None  # nothing there yet: it starts anew
+    (tmp_path / 'last_checkpoint').write_text('epoch_4.pth')
+    assert config('--resume').load_from == config('--resume', 'auto').load_from == 'epoch_4.pth'
+    assert config('--auto-scale-lr').auto_scale_lr.enable
+    assert config('--no-validate').val_dataloader is None
+    assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
+    assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/clamp_tiny'
+
+
+def command(name: str, *args: str) -> list[str]:
+    return [sys.executable, str(REPOSITORY / f'tools/{name}.py'), *args]
+
+
+def run(name: str, *args: str) -> subprocess.CompletedProcess:
+    environment = os.environ | dict(OMP_NUM_THREADS='1')
+    return subprocess.run(command(name, *args), capture_output=True, text=True, env=environment, timeout=120)
+
+
+def train(data_options: list[str], work_dir: Path, epochs: int, *args: str) -> list[str]:
+    schedule = [f'train_cfg.max_epochs={epochs}', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=2']
+    # MMEngine removes the oldest before it saves the newest: with 1, a kill in between would leave none
+    schedule += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=2']
+    return [CONFIG, '--work-dir', str(work_dir), *args, '--cfg-options', *data_options, *schedule]
+
+
+@pytest.fixture(scope='module')
+def data_options(tmp_path_factory) -> list[str]:
+    """Options that put 24 drawn images for training and 8 for validation in place of the demo's data."""
+    from clamp.datasets.synthetic import generate_dataset
+
+    root = tmp_path_factory.mktemp('data')
+    generate_dataset(root, 24, 8)
+    options = ['train_dataloader.batch_size=8', 'val_dataloader.batch_size=8', 'test_dataloader.batch_size=8']
+    for split in ('train', 'val', 'test'):
+        options.append(f'{split}_dataloader.dataset.data_root={root}/')
+        options += [f'{split}_dataloader.num_workers=0', f'{split}_dataloader.persistent_workers=False']
+    return options + [
+        f'{split}_evaluator.ann_file={root}/annotations/ap10k-val-split1.json' for split in ('val', 'test')
+    ]
+
+
+@pytest.fixture(scope='module')
+def trained(data_options, tmp_path_factory) -> tuple[Path, str]:
+    """The work dir and the output of a training of two epochs."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    result = run('train', *train(data_options, work_dir, 2))
+    assert result.returncode == 0, result.stderr
+    return work_dir, result.stdout + result.stderr
+
+
+def steps_per_epoch(data_options: list[str]) -> int:
+    """Batches of 8 of what is annotated for training: some of the drawn images show two animals."""
+    val_file = data_options[-1].split('=')[1]
+    train_file = Path(val_file.replace('-val-', '-train-'))
+    return math.ceil(len(json.loads(train_file.read_text())['annotations']) / 8)
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    """The lines of all runs' logs in a work dir, in order of time."""
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_training_logs_the_losses_and_validates(trained, data_options):
+    work_dir, output = trained
+    steps = [line for line in scalars(work_dir) if 'loss' in line]
+    assert [line['iter'] for line in steps] == list(range(1, 2 * steps_per_epoch(data_options) + 1))
+    for line in steps:
+        assert 0 < line['loss_kpt'] < 1
+        assert line['loss'] == pytest.approx(line['loss_kpt'] + line['loss_spatial'] + line['loss_feature'], rel=1e-4)
+    assert re.search(r'Epoch\(val\).*coco/AP: ', output)
+    assert (work_dir / 'epoch_2.pth').is_file()
+
+
+@pytest.mark.slow
+def test_killed_training_resumes(data_options, tmp_path):
+    with open(tmp_path / 'log', 'w') as log:
+        process = subprocess.Popen(command('train', *train(data_options, tmp_path, 99)), stdout=log, stderr=log)
+        end = time.monotonic() + 90
+        while not (tmp_path / 'epoch_2.pth').is_file() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        process.kill()
+        assert process.wait() == -9, (tmp_path / 'log').read_text()
+    last = int(re.search(r'epoch_(\d+)\.pth', (tmp_path / 'last_checkpoint').read_text())[1])
+    before = torch.load(tmp_path / f'epoch_{last}.pth', weights_only=True)
+
+    result = run('train', *train(data_options, tmp_path, last + 2, '--resume'))
+    assert result.returncode == 0, result.stderr
+    steps = steps_per_epoch(data_options)
+    assert f'resumed epoch: {last}, iter: {last * steps}' in result.stdout + result.stderr
+    after = torch.load(tmp_path / f'epoch_{last + 2}.pth', weights_only=True)
+    assert [c['meta']['epoch'] for c in (before, after)] == [last, last + 2]
+    counts = [c['optimizer']['state'][0]['step'].item() for c in (before, after)]
+    assert counts == [last * steps, (last + 2) * steps]  # AdamW's moments went on, too
+    new = sorted(tmp_path.glob('*/vis_data/scalars.json'))[-1].read_text().splitlines()
+    logged = [json.loads(line)['iter'] for line in new if '"loss"' in line]
+    assert logged == list(range(last * steps + 1, (last + 2) * steps + 1))
+
+
+@pytest.mark.slow
+def test_evaluation_prints_and_saves(trained, data_options, tmp_path):
+    checkpoint = str(trained[0] / 'epoch_2.pth')
+    metrics, predictions = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
+    files = ['--work-dir', str(tmp_path / 'work'), '--out', str(metrics), '--dump', str(predictions)]
+    shown = ['--show-dir', str(tmp_path / 'shown')]
+    result = run('test', CONFIG, checkpoint, *files, *shown, '--cfg-options', *data_options)
+    assert result.returncode == 0, result.stderr
+    ap = float(re.search(r'coco/AP: ([-\d.]+)', result.stdout + result.stderr)[1])
+    saved = json.loads(metrics.read_text())
+    assert saved['coco/AP'] == pytest.approx(ap, abs=1e-5)
+    assert {'coco/AP', 'coco/AP .5', 'coco/AP .75', 'coco/AR'} <= set(saved)
+    in_training = [line for line in scalars(trained[0]) if 'coco/AP' in line]
+    assert in_training[-1]['coco/AP'] == pytest.approx(saved['coco/AP'], abs=1e-5)
+    samples = pickle.loads(predictions.read_bytes())
+    ann_file = data_options[-1].split('=')[1]
+    assert len(samples) == len(json.loads(Path(ann_file).read_text())['annotations'])
+    assert samples[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
+    assert len(list((tmp_path / 'shown').rglob('*.*'))) > 0
+
+
+@pytest.mark.slow
+def test_a_checkpoint_cut_short_ends_in_one_line(trained, data_options, tmp_path):
+    path = tmp_path / 'cut.pth'
+    content = (trained[0] / 'epoch_2.pth').read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    work_dir = tmp_path / 'work'
+    result = run('test', CONFIG, str(path), '--work-dir', str(work_dir), '--cfg-options', *data_options)
+    assert result.returncode == 1
+    assert re.fullmatch(r'error: The checkpoint .*cut\.pth cannot be read: .*may be cut short.*\n', result.stderr)
+    assert result.stdout == ''
+    assert not work_dir.exists()
+    result = run('train', *train(data_options, work_dir, 3, '--resume', str(path)))
+    assert result.returncode == 1
+    assert re.fullmatch(r'error: .*cut\.pth cannot be read: .*\n', result.stderr)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_model_ends_in_one_error(trained, data_options, tmp_path):
+    options = [*data_options, 'model.head.prompt_learner.num_context_tokens=4']
+    args = [CONFIG, str(trained[0] / 'epoch_2.pth'), '--work-dir', str(tmp_path), '--cfg-options', *options]
+    result = run('test', *args)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith('error: ')
+    assert 'is of another model than the config: size mismatch for head.prompt_learner.context' in last
+
+
+@pytest.mark.slow
+def test_mmposes_inference_works_on_our_checkpoint(trained, data_options):
+    from mmpose.apis import inference_topdown, init_model
+
+    model = init_model(CONFIG, str(trained[0] / 'epoch_2.pth'), device='cpu')
+    assert not model.training
+    image = str(next((Path(data_options[-1].split('=')[1]).parents[1] / 'data').iterdir()))
+    (sample,) = inference_topdown(model, image, [[20, 20, 200, 200]])
+    assert sample.pred_instances.keypoints.shape == (1, 17, 2)
+    assert sample.pred_instances.keypoint_scores.shape == (1, 17)
+    assert model.dataset_meta['num_keypoints'] == 17
