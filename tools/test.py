@@ -5,6 +5,9 @@ import os
 import os.path as osp
 import sys
 
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -77,9 +80,12 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         check_config(cfg, ('test',))
         check_checkpoint(args.checkpoint)  # before the model is built and the log begins
-        runner = Runner.from_cfg(cfg)
-        check_checkpoint(args.checkpoint, runner.model)
     except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    runner = Runner.from_cfg(cfg)
+    try:
+        check_checkpoint(args.checkpoint, runner.model)
+    except ValueError as error:
         sys.exit(f'error: {error}')
     if args.out:
         runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')

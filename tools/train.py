@@ -5,6 +5,9 @@ import os
 import os.path as osp
 import sys
 
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -82,7 +85,13 @@ def main(argv: list[str] | None = None) -> None:
             check_checkpoint(cfg.load_from)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    if cfg.resume and cfg.load_from:
+        try:
+            check_checkpoint(cfg.load_from, runner.model)
+        except ValueError as error:
+            sys.exit(f'error: {error}')
+    runner.train()
 
 
 if __name__ == '__main__':

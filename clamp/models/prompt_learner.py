@@ -7,7 +7,7 @@ from mmpose.registry import MODELS
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer, Transformer
 from torch import Tensor, nn
 
-from .clip import build_text_tower, clip_config, load_tower
+from .clip import build_text_tower, clip_config, load_tower, read_weights
 
 
 @MODELS.register_module()
@@ -108,6 +108,7 @@ class PromptLearner(BaseModule):
         super().init_weights()
         if self.text_encoder is not None:
             load_tower(self.text_encoder.tower, self.text_encoder.clip, 'text.')
+        read_weights.cache_clear()  # the image tower was loaded before; nobody else wants the file's 0.3 to 0.9 GB
 
 
 class CLIPTextEncoder(nn.Module):
