@@ -10,12 +10,16 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from .models.clip import clip_config, find_weights
+from .models.prompt_learner import tokenize
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
+SPLIT_HELP = (
+    'tools/make_splits.py makes it: the first lines of the config name the command, docs/protocols.md the options.'
+)
 
 
 def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
-    """Check the data, the numbers of keypoints and the CLIP that a config asks for.
+    """Check the data, the keypoints, their names and the CLIP that a config asks for.
 
     Args:
         cfg (Config): A config of this project.
@@ -25,7 +29,7 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
     Raises:
         FileNotFoundError: If annotations, images or CLIP's weights are not there.
         ValueError: If an annotation file is malformed, the number of keypoints differs between data set, head and
-            names, or loader and evaluator read different annotations.
+            names, a name makes too long a prompt, or loader and evaluator read different annotations.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
@@ -33,11 +37,14 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             check_keypoint_number(cfg.model, loader.dataset)
             check_data(loader.dataset)
             check_evaluator(cfg, split)
-    for part in (cfg.model.backbone.get('clip'), cfg.model.head.get('prompt_learner', {}).get('text_encoder')):
-        if part:
-            clip_config(part)
-            if 'train' in splits and part.get('pretrained'):
-                find_weights(part.get('model_name'), part['pretrained'])
+    learner = cfg.model.head.get('prompt_learner') or {}
+    for part in filter(None, (cfg.model.backbone.get('clip'), learner.get('text_encoder'))):
+        sizes = clip_config(part)
+        if part is learner.get('text_encoder'):
+            context_length = sizes['text_cfg'].get('context_length', 77)
+            tokenize(learner.keypoint_names, learner.get('num_context_tokens', 8), context_length)
+        if 'train' in splits and part.get('pretrained'):
+            find_weights(part.get('model_name'), part['pretrained'])
 
 
 def annotation_path(dataset: dict) -> str:
@@ -74,7 +81,8 @@ def check_data(dataset: dict) -> None:
     """
     path = annotation_path(dataset)
     if not osp.isfile(path):
-        raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {DATA_HELP}')
+        help_ = SPLIT_HELP if '/splits/' in path else DATA_HELP
+        raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {help_}')
     try:
         with open(path, encoding='utf-8') as f:
             coco = json.load(f)
@@ -123,7 +131,7 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
-        reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0])
+        reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0].split('. ')[0])
         raise ValueError(
             f'The checkpoint {path} cannot be read: {reason}. It may be cut short: take an earlier one of its folder, '
             'or copy it again.'
@@ -133,11 +141,14 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
     if model is None:
         return
     try:
-        (model.module if is_model_wrapper(model) else model).load_state_dict(checkpoint['state_dict'])
+        model = model.module if is_model_wrapper(model) else model
+        keys = model.load_state_dict(checkpoint['state_dict'], strict=False)
+        found = {'not in the model': keys.unexpected_keys, 'missing': keys.missing_keys}
+        reasons = [f'{len(names)} entries are {what}, such as {names[0]}' for what, names in found.items() if names]
     except RuntimeError as error:
-        reasons = [line.strip() for line in str(error).splitlines()[1:]]
+        reasons = [str(error).splitlines()[1].strip(' \t.')]
+    if reasons:
         raise ValueError(
-            f'The checkpoint {path} is of another model than the config: {reasons[0][:400]}'
-            f'{f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""}. Test it with the config that is beside '
-            'it in its folder.'
-        ) from error
+            f'The checkpoint {path} is of another model than the config: {"; ".join(reasons)}. Use the config that is '
+            'beside it in its folder.'
+        )

@@ -51,6 +51,13 @@ def test_missing_annotations_are_named_and_only_where_needed(cfg, tmp_path):
     check_config(cfg, ('test',))
 
 
+def test_a_missing_split_names_the_tool_that_makes_it(cfg):
+    cfg.train_dataloader.dataset.ann_file = 'annotations/splits/ap10k-train-split1_20shot-seed0.json'
+    with pytest.raises(FileNotFoundError, match=r'20shot-seed0\.json is not there.*tools/make_splits\.py') as error:
+        check_config(cfg, ('train',))
+    assert 'README' not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ('content', 'reason'),
     [
@@ -119,6 +126,12 @@ def test_clip_weights_are_needed_for_training_alone(cfg):
         check_config(changed, ('test',))
 
 
+def test_a_name_too_long_for_the_text_encoder_is_named(cfg):
+    cfg.model.head.prompt_learner.keypoint_names[2] = 'nose ' * 80
+    with pytest.raises(ValueError, match=r"'nose nose.* makes a prompt of 90 tokens"):
+        check_config(cfg, ('test',))
+
+
 def test_a_wrong_clip_is_named(cfg):
     cfg.model.backbone.clip = dict(model_name='ViT-B/16')
     with pytest.raises(ValueError, match='Close to it: ViT-B-16'):
@@ -169,7 +182,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(checkpoint):
 def test_a_checkpoint_of_another_model_is_refused(checkpoint):
     with pytest.raises(ValueError, match=r'epoch_1\.pth is of another model than the config: size mismatch for weight'):
         check_checkpoint(str(checkpoint), torch.nn.Linear(4, 2))
-    with pytest.raises(ValueError, match=r'Missing key.*"0\.weight".*\(and 1 more\)'):
+    with pytest.raises(ValueError, match=r'2 entries are not in the model, such as weight; 2 .*such as 0\.weight'):
         check_checkpoint(str(checkpoint), torch.nn.Sequential(torch.nn.Linear(3, 2)))
 
 
@@ -179,6 +192,25 @@ def test_leaves_are_short():
     assert {name: count for name, count in lines.items() if count > 20} == {}
 
 
+def assert_recipe(cfg: Config, name: str) -> None:
+    """Batch, learning rate, epochs, and what validation may choose, as docs/protocols.md says."""
+    if '_tiny' in name:
+        batch, rate = 32, 2e-3
+    elif name.endswith('_20shot'):
+        batch, rate = 64, 5e-5 if '_vitb' in name else 5e-4
+        assert cfg.auto_scale_lr.base_batch_size == 64
+    else:
+        batch, rate = 128, 5e-4
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (batch, rate)
+    lr_mult = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {}).get('backbone', {}).get('lr_mult', 1)
+    assert lr_mult == (0.1 if '_vit' in name else 1)
+    epochs = cfg.train_cfg.max_epochs
+    assert cfg.param_scheduler[1].end == epochs
+    assert (epochs == 210) == ('_tiny' not in name)
+    assert epochs % cfg.train_cfg.val_interval == 0  # the last epoch is validated
+    assert (cfg.default_hooks.checkpoint.save_best is None) == ('-to-' in name)  # not chosen on the unseen family
+
+
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_leaf_config(path, monkeypatch):
     """Everything in a leaf agrees, and the metainfo is MMPose's: MMPose looks for it from the working folder first."""
@@ -186,6 +218,7 @@ def test_leaf_config(path, monkeypatch):
     cfg = Config.fromfile(path)
     assert cfg.test_dataloader == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator
+    assert_recipe(cfg, path.stem)
     k = 20 if path.parent.name == 'animalpose' else 17
     head = cfg.model.head
     assert head.out_channels == k

@@ -16,7 +16,6 @@ import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
 
 SIZE = 256  # of a drawn animal, in pixels
-MIN_SCORE = 0.2  # predicted keypoints below are not drawn
 
 
 def draw_pose(image: np.ndarray, keypoints: np.ndarray, visible: np.ndarray, metainfo: dict) -> None:
@@ -39,22 +38,22 @@ def draw_pose(image: np.ndarray, keypoints: np.ndarray, visible: np.ndarray, met
 
 
 def draw_pair(sample, metainfo: dict) -> np.ndarray:
-    """Return (SIZE, 2 SIZE, 3): the animal with its true pose, and with the predicted one."""
+    """Return (SIZE, 2 SIZE, 3): the animal with its true pose, and with the predicted one.
+
+    Both show the keypoints that are labelled, as in AP: for hidden ones there is no truth to compare with.
+    """
     centre, scale = sample.metainfo['input_center'], sample.metainfo['input_scale']
     to_crop = np.hstack([np.diag(SIZE / scale), ((scale / 2 - centre) * SIZE / scale)[:, None]])  # (2, 3)
     crop = cv2.warpAffine(cv2.imread(sample.metainfo['img_path']), to_crop, (SIZE, SIZE))
     truth, prediction = sample.gt_instances, sample.pred_instances
-    visible = truth.keypoints_visible[0] > 0
-    poses = [
-        (truth.keypoints[0], visible.reshape(len(visible), -1)[:, 0]),
-        (prediction.keypoints[0], prediction.keypoint_scores[0] > MIN_SCORE),
-    ]
+    labelled = truth.keypoints_visible[0].reshape(len(truth.keypoints[0]), -1)[:, 0] > 0
     panels = []
-    for title, (keypoints, shown) in zip(('true', 'predicted'), poses):
+    for title, keypoints in (('true', truth.keypoints[0]), ('predicted', prediction.keypoints[0])):
         panel = crop.copy()
-        draw_pose(panel, keypoints @ to_crop[:, :2].T + to_crop[:, 2], shown, metainfo)
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(panel, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, width, cv2.LINE_AA)
+        draw_pose(panel, keypoints @ to_crop[:, :2].T + to_crop[:, 2], labelled, metainfo)
+        (width, height), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        cv2.rectangle(panel, (0, 0), (width + 8, height + 10), (0, 0, 0), -1)
+        cv2.putText(panel, title, (4, height + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         panels.append(panel)
     return np.hstack(panels)
 
