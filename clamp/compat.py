@@ -1,9 +1,10 @@
 """Make MMPose 1.3.2 and MMEngine 0.10.7 import and resume on today's torch, numpy and setuptools.
 
-Each of the three functions below steps in for one incompatibility, only where it is met, and does nothing where the
+Each of the functions below steps in for one incompatibility, only where it is met, and does nothing where the
 real thing is installed.
 """
 
+import functools
 import importlib.util
 import pickle
 import sys
@@ -92,9 +93,26 @@ def allow_mmengine_checkpoints() -> None:
     torch.serialization.add_safe_globals(safe)
 
 
+def mend_visualizer() -> None:
+    """Let MMPose's visualiser draw keypoints under numpy >= 2.4, for which an array of one element is no number."""
+    import numpy as np
+    from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
+
+    draw_circles = OpencvBackendVisualizer.draw_circles
+
+    @functools.wraps(draw_circles)
+    def draw_circles_of_one_radius(self, center, radius, *args, **kwargs):
+        if self.backend == 'opencv':
+            radius = np.asarray(radius).item()
+        return draw_circles(self, center, radius, *args, **kwargs)
+
+    OpencvBackendVisualizer.draw_circles = draw_circles_of_one_radius
+
+
 warnings.filterwarnings('ignore', message='pkg_resources is deprecated')  # mmengine 0.10.7 imports it
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')  # mmcv-lite says so
 warnings.filterwarnings('ignore', message='The metainfo config file')  # MMPose finds it in its own wheel
 check_opencv()
 import_mmpose_models()
 allow_mmengine_checkpoints()
+mend_visualizer()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmpose.registry import MODELS
+from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
 
 from clamp import compat
 
@@ -163,3 +164,12 @@ def test_opencv_without_its_libraries(monkeypatch, message, has_help):
 def test_import_is_quiet():
     result = subprocess.run([sys.executable, '-c', 'import clamp'], capture_output=True, text=True, check=True)
     assert result.stdout + result.stderr == ''
+
+
+def test_mmpose_draws_predictions():
+    """MMPose 1.3.2 passes a radius that is an array of one element, which numpy >= 2.4 does not take for a number."""
+    visualizer = OpencvBackendVisualizer(backend='opencv')
+    visualizer.set_image(np.zeros((20, 20, 3), np.uint8))
+    visualizer.draw_circles(np.array([10, 12]), radius=np.array([3]), face_colors=(255, 0, 0))
+    assert visualizer.get_image()[12, 10].tolist() == [255, 0, 0]
+    assert not visualizer.get_image()[2, 10].any()

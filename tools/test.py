@@ -23,8 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--out', metavar='METRICS.json', help='save the metrics as JSON')
     parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
-    parser.add_argument('--show-dir', help='folder where pictures of predictions are saved')
-    parser.add_argument('--interval', type=int, default=1, help='save a picture of every so many images (default: 1)')
+    parser.add_argument('--show-dir', help='folder where a picture of each prediction is saved')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -67,7 +66,7 @@ def load_config(args: argparse.Namespace) -> Config:
     )
     cfg.load_from = args.checkpoint
     if args.show_dir:
-        cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir, interval=args.interval)
+        cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
     if args.dump:
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
