@@ -1,7 +1,7 @@
 # make setup | demo | test | lint: each creates the virtual environment .venv on demand.
 PYTHON ?= python3
 BIN := .venv/bin
-WORK_DIR := work_dirs/demo
+WORK_DIR := work_dirs/demo/clamp_tiny
 
 .PHONY: setup demo test lint clean
 
@@ -18,7 +18,7 @@ setup: .venv/.done
 
 demo: setup
 	$(BIN)/python tools/make_demo_data.py --out data/demo
-	$(BIN)/python tools/train.py configs/demo/clamp_tiny.py --work-dir $(WORK_DIR)
+	$(BIN)/python tools/train.py configs/demo/clamp_tiny.py
 	$(BIN)/python tools/test.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --work-dir $(WORK_DIR)/test
 	$(BIN)/python tools/draw_poses.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
 

@@ -12,280 +12,15 @@ import argparse
 import importlib.util
 import json
 import os
-import re
 import sys
-from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
-import imagehash
-import numpy as np
 from mmengine.config import Config
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from clamp.datasets import splits
-
-SHORT = {'l': 'left', 'r': 'right', 'f': 'front', 'b': 'back', 'of': ''}
-MIRROR = {'left': 'right', 'right': 'left'}
-NEAR = 4  # perceptual hashes of 64 bits that differ in at most so many are called near-duplicates
-# Level, check, message, and which animals it is said of. a: the annotation; k: its (N, 3) keypoints x, y, v; p: the
-# (M, 2) labelled ones; b: its box x, y, w, h; s: the image's (w, h), all in pixels; n: the right number of keypoints
-RULES = (
-    ('error', 'keypoints', 'other number of keypoints than the data set', lambda a, k, p, b, s, n: len(k) != n),
-    ('error', 'keypoints', 'visibility other than 0, 1, 2', lambda a, k, p, b, s, n: not set(k[:, 2]) <= {0, 1, 2}),
-    ('error', 'keypoints', '`num_keypoints` miscounted', lambda a, k, p, b, s, n: a.get('num_keypoints') != len(p)),
-    ('note', 'keypoints', 'no keypoint labelled: not trained on', lambda a, k, p, b, s, n: len(p) == 0),
-    ('warning', 'keypoints', 'labelled point at (0, 0)', lambda a, k, p, b, s, n: (p == 0).all(axis=1).any()),
-    ('warning', 'keypoints', 'labelled point outside the image', lambda a, k, p, b, s, n: ((p < 0) | (p > s)).any()),
-    ('error', 'boxes', 'empty box', lambda a, k, p, b, s, n: (b[2:] <= 0).any()),
-    ('warning', 'boxes', 'box at most 2 pixels wide or high', lambda a, k, p, b, s, n: 0 < b[2:].min() <= 2),
-    ('error', 'boxes', 'box outside the image',
-     lambda a, k, p, b, s, n: (b[:2] >= s).any() or (b[:2] + b[2:] <= 0).any()),
-    ('warning', 'boxes', 'box over the edge of the image by more than a pixel',
-     lambda a, k, p, b, s, n: (b[:2] < -1).any() or (b[:2] + b[2:] > s + 1).any()),
-    ('error', 'boxes', 'no positive `area`, which AP needs', lambda a, k, p, b, s, n: a.get('area', 0) <= 0),
-)  # fmt: skip
-
-
-class Part(NamedTuple):
-    """One loader's data: ``name`` is 'train', 'val' or 'test'."""
-
-    name: str
-    ann_file: Path
-    img_root: Path
-    coco: dict
-
-
-@dataclass
-class Finding:
-    """What is to be said: ``level`` is 'error', 'warning' or 'note'; ``part`` a part's name or 'config'."""
-
-    level: str
-    check: str
-    part: str
-    message: str
-    count: int
-    examples: list[str]
-
-
-def found(level: str, check: str, part: str, message: str, cases) -> list[Finding]:
-    """One finding with its first cases as examples, or none where there are no cases."""
-    cases = list(map(str, cases))
-    return [Finding(level, check, part, message, len(cases), cases[:3])] if cases else []
-
-
-def check_ids(part: Part) -> list[Finding]:
-    findings = []
-    for key, field in (('images', 'id'), ('images', 'file_name'), ('annotations', 'id'), ('categories', 'id')):
-        twice = [value for value, n in Counter(entry[field] for entry in part.coco[key]).items() if n > 1]
-        findings += found('error', 'ids', part.name, f'duplicate {field} in `{key}`', twice)
-    images = {image['id'] for image in part.coco['images']}
-    lost = [ann['id'] for ann in part.coco['annotations'] if ann['image_id'] not in images]
-    findings += found('error', 'ids', part.name, 'annotation of an image that is not listed', lost)
-    empty = images - {ann['image_id'] for ann in part.coco['annotations']}
-    return findings + found('note', 'ids', part.name, 'image without annotations', sorted(empty))
-
-
-def check_categories(part: Part) -> list[Finding]:
-    ids = {category['id'] for category in part.coco['categories']}
-    used = Counter(ann['category_id'] for ann in part.coco['annotations'])
-    lost = [f'id {id_} of {n} annotations' for id_, n in used.items() if id_ not in ids]
-    gaps = [f'id {id_}' for id_ in range(1, max(ids, default=0)) if id_ not in ids and id_ not in used]
-    return found('error', 'categories', part.name, 'lost category: annotated, but not in `categories`', lost) + found(
-        'warning', 'categories', part.name, 'lost category? `categories` skips an id', gaps
-    )
-
-
-def check_annotations(part: Part, num_keypoints: int) -> list[Finding]:
-    """Every animal's keypoints and box, by ``RULES``."""
-    sizes = {image['id']: (image['width'], image['height']) for image in part.coco['images']}
-    cases, visibility = defaultdict(list), Counter()
-    for ann in part.coco['annotations']:
-        values = ann.get('keypoints', [])
-        points = np.array(values[: len(values) // 3 * 3], dtype=float).reshape(-1, 3)
-        box = np.array(ann.get('bbox', [0, 0, 0, 0]), dtype=float)
-        size = np.array(sizes.get(ann['image_id'], (np.inf, np.inf)))
-        visibility.update(points[:, 2])
-        for level, check, message, applies in RULES:
-            if applies(ann, points, points[points[:, 2] > 0, :2], box, size, num_keypoints):
-                cases[level, check, message].append(f'annotation {ann["id"]}')
-    if visibility[1] and not visibility[2]:
-        cases['warning', 'keypoints', 'visibility is 0 or 1 throughout; COCO has 0 or 2'] += [f'{visibility[1]} points']
-    return [f for (level, check, message), ids in cases.items() for f in found(level, check, part.name, message, ids)]
-
-
-def words(name: str) -> tuple[str, ...]:
-    """A keypoint's name as words: 'L_F_Paw', 'left_front_paw' and 'left front paw' are the same."""
-    split = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name).lower().replace('_', ' ').split()
-    return tuple(filter(None, (SHORT.get(word, word) for word in split)))
-
-
-def mirrored(name: str) -> tuple[str, ...]:
-    return tuple(MIRROR.get(word, word) for word in words(name))
-
-
-def check_flip(swaps: dict[str, str], what: str, names: list[str]) -> list[Finding]:
-    """Whether names swap left and right where a flip does: ``swaps`` maps each keypoint of the data set to its mirror
-    image, ``names`` are the keypoints or the prompts in the same order."""
-    name_of = dict(zip(swaps, names))
-    wrong = [
-        f'{name_of[keypoint]} -> {name_of.get(swap, swap)}'
-        for keypoint, swap in swaps.items()
-        if swaps.get(swap) != keypoint or mirrored(name_of[keypoint]) != words(name_of[swap])
-    ]
-    return found('error', 'left/right', 'config', f'{what} whose flip pair does not swap left and right', wrong)
-
-
-def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[Finding]:
-    """Whether prompts or a category's keypoints are the data set's, ``names``, in its order."""
-    if len(got) != len(names):
-        return found('error', 'names', part, f'{what}: {len(got)} names, the data set has {len(names)}', got)
-    known = {frozenset(words(name)) for name in names}
-    other = [(g, n) for g, n in zip(got, names) if frozenset(words(g)) != frozenset(words(n))]
-    moved = [(g, n) for g, n in other if frozenset(words(g)) in known]
-    order = (
-        'left and right swapped' if all(mirrored(g) == words(n) for g, n in moved) else "not in the data set's order"
-    )
-    return (
-        found('error', 'names', part, f'{what}: {order}', (f'{g!r} for {n}' for g, n in moved))
-        + found('error', 'names', part, f'{what}: name given twice', (g for g, n in Counter(got).items() if n > 1))
-        + found(
-            'note',
-            'names',
-            part,
-            f'{what}: in other words',
-            (f'{g!r} for {n}' for g, n in other if (g, n) not in moved),
-        )
-    )
-
-
-def check_eyes(part: Part, names: list[str]) -> list[Finding]:
-    """A face that shows both eyes is turned to the camera: nearly always its left eye is then at the right."""
-    eyes = [3 * index for side in MIRROR for index, name in enumerate(names) if words(name) == (side, 'eye')]
-    points = [a['keypoints'] for a in part.coco['annotations'] if len(a.get('keypoints', [])) == 3 * len(names)]
-    at_right = [k[eyes[0]] > k[eyes[1]] for k in points if len(eyes) == 2 and k[eyes[0] + 2] > 0 and k[eyes[1] + 2] > 0]
-    wrong = len(at_right) - sum(at_right)
-    looks = len(at_right) >= 20 and wrong > len(at_right) / 2
-    message = f'left and right look swapped: left eye not at the right in {wrong} of {len(at_right)} faces'
-    return [Finding('error', 'left/right', part.name, message, wrong, [])] if looks else []
-
-
-def read_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
-    """What is wrong with an image ('' if nothing), and its perceptual hash."""
-    if not path.is_file():
-        return 'missing', 0
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation, which OpenCV and so MMPose obeys
-            found_size = image.size[::-1] if turned else image.size
-            image.draft('L', (64, 64))  # a JPEG is decoded whole, but small
-            bits = imagehash.phash(image).hash.ravel()
-    except (OSError, SyntaxError, ValueError) as error:
-        return f'unreadable ({error})', 0
-    wrong = '' if found_size == size else 'of another size than the annotation file says'
-    return wrong, int(np.packbits(bits).view('>u8')[0])
-
-
-def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:
-    """Decodes every image; also returns the perceptual hash of each good one, by file name."""
-    images = part.coco['images']
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = list(pool.map(lambda i: read_image(part.img_root / i['file_name'], (i['width'], i['height'])), images))
-    cases = defaultdict(list)
-    for image, (wrong, _) in zip(images, read):
-        cases[wrong].append(image['file_name'])
-    hashes = {image['file_name']: hash_ for image, (wrong, hash_) in zip(images, read) if not wrong}
-    findings = [f for wrong in cases if wrong for f in found('error', 'images', part.name, wrong, cases[wrong])]
-    return findings, hashes
-
-
-def check_shared(train: Part, other: Part, train_hashes: dict[str, int], hashes: dict[str, int]) -> list[Finding]:
-    """Images of the training part that are in another part too, by name, id and perceptual hash."""
-    ids = {image['id']: image['file_name'] for image in train.coco['images']}
-    names, images = set(ids.values()), other.coco['images']
-    by_name = [image['file_name'] for image in images if image['file_name'] in names]
-    by_id = [f'id {i["id"]}' for i in images if i['id'] in ids and i['file_name'] != ids[i['id']]]
-    there, values = list(train_hashes), np.array(list(train_hashes.values()), dtype=np.uint64)
-    near = [
-        f'{name} = {there[index]}'
-        for name, hash_ in hashes.items()
-        for index in np.flatnonzero(np.bitwise_count(values ^ np.uint64(hash_)) <= NEAR)[:1]
-        if name not in names
-    ]
-    return (
-        found('error', 'shared', other.name, 'image is in train too, by name', by_name)
-        + found('warning', 'shared', other.name, "another image's id in train", by_id)
-        + found('warning', 'shared', other.name, 'looks like an image in train (perceptual hash)', near)
-    )
-
-
-def check_tables(train: Part, other: Part) -> list[Finding]:
-    """Categories and species of the training part that another part lacks, or has besides."""
-    tables = [{(c['id'], c['name']) for c in part.coco['categories']} for part in (train, other)]
-    species = [{taxon.species for taxon in count_species(part)} for part in (train, other)]
-    differ = (f'{id_} {name}' for id_, name in sorted(tables[0] ^ tables[1]))
-    return (
-        found('error', 'categories', other.name, 'lost category: not in both train and here', differ)
-        + found('note', 'species', other.name, 'in train, not here', sorted(species[0] - species[1]))
-        + found('note', 'species', other.name, 'here, not in train', sorted(species[1] - species[0]))
-    )
-
-
-def count_species(part: Part) -> Counter:
-    """Annotations of each taxon, leaving out those of lost categories."""
-    ids = {category['id'] for category in part.coco['categories']}
-    kept = [ann for ann in part.coco['annotations'] if ann['category_id'] in ids]
-    return Counter(splits.taxonomy({**part.coco, 'annotations': kept}).values())
-
-
-def check_evaluators(cfg: Config) -> list[Finding]:
-    """CocoMetric counts every image of its ``ann_file``, so the loader must hold just these."""
-    findings = []
-    for name in ('val', 'test'):
-        if 'ann_file' not in (dataset := dataset_of(cfg, name)):
-            continue
-        evaluators = cfg.get(f'{name}_evaluator') or []
-        loads = os.path.normpath(os.path.join(dataset.get('data_root') or '', dataset['ann_file']))
-        for metric in evaluators if isinstance(evaluators, list) else [evaluators]:
-            file = os.path.normpath(metric.get('ann_file') or loads)
-            what = [f'{loads} and {file}'] * (file != loads)
-            findings += found('error', 'evaluator', name, 'loader and evaluator name different files', what)
-        part = [f'indices={dataset.get("indices")}'] if dataset.get('indices') else []
-        findings += found('error', 'evaluator', name, 'the loader leaves out images that the evaluator counts', part)
-    return findings
-
-
-def dataset_of(cfg: Config, name: str) -> dict:
-    """The innermost dataset of a loader, empty where the config has none."""
-    dataset = (cfg.get(f'{name}_dataloader') or {}).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def load_part(name: str, ann_file: Path, img_root: Path) -> Part:
-    coco = json.loads(ann_file.read_bytes())
-    if not isinstance(coco, dict) or not all(
-        isinstance(coco.get(k), list) for k in ('images', 'annotations', 'categories')
-    ):
-        raise ValueError(f'{ann_file}: not a COCO annotation file, with lists `images`, `annotations`, `categories`')
-    return Part(name, ann_file, img_root, coco)
-
-
-def load_swaps(metainfo: dict) -> dict[str, str]:
-    """The keypoints of an MMPose metainfo, in order, each with its mirror image: itself where it has none."""
-    if 'from_file' in metainfo:
-        packaged = Path(importlib.util.find_spec('mmpose').origin).parent / '.mim'
-        files = [f for f in (Path(metainfo['from_file']), packaged / metainfo['from_file']) if f.is_file()]
-        infos = [info for file in files if (info := Config.fromfile(file).get('dataset_info'))]
-        if not infos:
-            raise ValueError(f'{metainfo["from_file"]}: no file here or in MMPose that defines `dataset_info`')
-        metainfo = infos[0]
-    return {info['name']: info.get('swap') or info['name'] for info in metainfo['keypoint_info'].values()}
+from clamp.datasets.audit import Finding, Part, check, count_species, found
 
 
 def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str] | None, list[Finding]]:
@@ -313,24 +48,50 @@ def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str
     return parts, load_swaps(metainfo), cfg.get('keypoint_names'), check_evaluators(cfg)
 
 
-def check(parts: list[Part], swaps: dict[str, str], prompts: list[str] | None, decode: bool) -> list[Finding]:
-    names, hashes = list(swaps), {}
-    findings = check_flip(swaps, 'keypoint', names)
-    if prompts:
-        findings += check_names('config', 'prompts', prompts, names)
-        findings += check_flip(swaps, 'prompt', prompts) if len(prompts) == len(names) else []
-    for part in parts:
-        findings += check_ids(part) + check_categories(part) + check_annotations(part, len(names))
-        findings += check_eyes(part, names)
-        for keypoints in {tuple(c['keypoints']) for c in part.coco['categories'] if c.get('keypoints')}:
-            findings += check_names(part.name, 'category', list(keypoints), names)
-        if decode:
-            image_findings, hashes[part.name] = check_images(part)
-            findings += image_findings
-    for other in parts[1:] if parts[0].name == 'train' else []:
-        findings += check_tables(parts[0], other)
-        findings += check_shared(parts[0], other, hashes.get(parts[0].name, {}), hashes.get(other.name, {}))
-    return sorted(findings, key=lambda finding: ('error', 'warning', 'note').index(finding.level))
+def load_part(name: str, ann_file: Path, img_root: Path) -> Part:
+    coco = json.loads(ann_file.read_bytes())
+    if not isinstance(coco, dict) or not all(
+        isinstance(coco.get(k), list) for k in ('images', 'annotations', 'categories')
+    ):
+        raise ValueError(f'{ann_file}: not a COCO annotation file, with lists `images`, `annotations`, `categories`')
+    return Part(name, ann_file, img_root, coco)
+
+
+def load_swaps(metainfo: dict) -> dict[str, str]:
+    """The keypoints of an MMPose metainfo, in order, each with its mirror image: itself where it has none."""
+    if 'from_file' in metainfo:
+        packaged = Path(importlib.util.find_spec('mmpose').origin).parent / '.mim'
+        files = [f for f in (Path(metainfo['from_file']), packaged / metainfo['from_file']) if f.is_file()]
+        infos = [info for file in files if (info := Config.fromfile(file).get('dataset_info'))]
+        if not infos:
+            raise ValueError(f'{metainfo["from_file"]}: no file here or in MMPose that defines `dataset_info`')
+        metainfo = infos[0]
+    return {info['name']: info.get('swap') or info['name'] for info in metainfo['keypoint_info'].values()}
+
+
+def dataset_of(cfg: Config, name: str) -> dict:
+    """The innermost dataset of a loader, empty where the config has none."""
+    dataset = (cfg.get(f'{name}_dataloader') or {}).get('dataset', {})
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def check_evaluators(cfg: Config) -> list[Finding]:
+    """CocoMetric counts every image of its ``ann_file``, so the loader must hold just these."""
+    findings = []
+    for name in ('val', 'test'):
+        if 'ann_file' not in (dataset := dataset_of(cfg, name)):
+            continue
+        evaluators = cfg.get(f'{name}_evaluator') or []
+        loads = os.path.normpath(os.path.join(dataset.get('data_root') or '', dataset['ann_file']))
+        for metric in evaluators if isinstance(evaluators, list) else [evaluators]:
+            file = os.path.normpath(metric.get('ann_file') or loads)
+            what = [f'{loads} and {file}'] * (file != loads)
+            findings += found('error', 'evaluator', name, 'loader and evaluator name different files', what)
+        part = [f'indices={dataset.get("indices")}'] if dataset.get('indices') else []
+        findings += found('error', 'evaluator', name, 'the loader leaves out images that the evaluator counts', part)
+    return findings
 
 
 def show(parts: list[Part], findings: list[Finding]) -> None:

@@ -121,11 +121,12 @@ def write(args: argparse.Namespace, built: tuple[tuple[dict, dict, Path], ...]) 
     for path, content in files.items():
         if path.exists() and path.read_bytes() != content:
             raise ValueError(f'{path} is there and holds something else; move it away, or give another --out-dir')
-    for (_, manifest, _), path in zip(built, list(files)[::2]):
-        print(f'{path}: {"up to date" if path.exists() else "written"}\n{summary(manifest)}')
+    there = {path for path in files if path.exists()}
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    for (_, manifest, _), path in zip(built, list(files)[::2]):
+        print(f'{path}: {"up to date" if path in there else "written"}\n{summary(manifest)}')
     return 0
 
 

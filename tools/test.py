@@ -2,8 +2,8 @@
 
 import argparse
 import os
-import os.path as osp
 import sys
+from pathlib import Path
 
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', metavar='METRICS.json', help='save the metrics as JSON')
     parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
     parser.add_argument('--show-dir', help='folder where a picture of each prediction is saved')
@@ -61,9 +61,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
-    )
+    folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     cfg.load_from = args.checkpoint
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)

@@ -2,8 +2,8 @@
 
 import argparse
 import os
-import os.path as osp
 import sys
+from pathlib import Path
 
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
@@ -18,7 +18,9 @@ from clamp.checks import check_checkpoint, check_config
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a pose model.')
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/FOLDER/NAME of the config)'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -56,9 +58,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    cfg.work_dir = (
-        args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
-    )
+    folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     if args.amp:
         bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16' if bfloat16 else 'float16')

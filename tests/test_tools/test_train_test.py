@@ -63,7 +63,7 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     assert config('--auto-scale-lr').auto_scale_lr.enable
     assert config('--no-validate').val_dataloader is None
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
-    assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/clamp_tiny'
+    assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
 
 
 def command(name: str, *args: str) -> list[str]:

@@ -8,3 +8,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=14, begin=0, end=14, convert_to_iter_based=True),
 ]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=1, max_keep_ckpts=2))
+auto_scale_lr = dict(base_batch_size=32)

@@ -1,0 +1,10 @@
+# CLAMP, ViT-B/16, on 20 animals of each species of AP-10K (Table 2)
+# python tools/make_splits.py fewshot data/ap10k/annotations/ap10k-train-split1.json --shots 20 --seed 0
+# Another draw: --seed 1 there, and SPLIT_SEED=1 in the environment of tools/train.py
+_base_ = './clamp_vitb.py'
+
+train_ann = 'annotations/splits/ap10k-train-split1_20shot-seed{{$SPLIT_SEED:0}}.json'
+train_dataloader = dict(batch_size=64, dataset=dict(ann_file=train_ann))
+optim_wrapper = dict(optimizer=dict(lr=5e-5))  # the backbone has a tenth, as in the base
+auto_scale_lr = dict(base_batch_size=64)
+work_dir = 'work_dirs/ap10k/{{fileBasenameNoExtension}}-seed{{$SPLIT_SEED:0}}'

@@ -1,0 +1,143 @@
+"""Each defect is put into a data set that has none, and must be named; the data set is two drawn images."""
+
+import copy
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clamp.datasets import audit
+
+KEYPOINTS = ['left_eye', 'right_eye', 'nose']
+SWAPS = {'L_Eye': 'R_Eye', 'R_Eye': 'L_Eye', 'Nose': 'Nose'}
+
+
+def make_part(name, start, root):
+    """Two images of 40x30 with a cow each, facing the camera."""
+    root.mkdir(exist_ok=True)
+    images, annotations = [], []
+    for id_ in (start, start + 1):
+        blocks = np.random.default_rng(id_).integers(0, 255, (6, 8), dtype=np.uint8)
+        Image.fromarray(blocks).resize((40, 30)).save(root / f'{id_}.jpg')
+        images.append({'id': id_, 'file_name': f'{id_}.jpg', 'width': 40, 'height': 30})
+        ann = {'id': id_, 'image_id': id_, 'category_id': 1, 'bbox': [5, 5, 20, 20], 'area': 400, 'iscrowd': 0}
+        annotations.append({**ann, 'num_keypoints': 2, 'keypoints': [20, 10, 2, 10, 10, 2, 0, 0, 0]})
+    categories = [{'id': 1, 'name': 'cow', 'supercategory': 'Bovidae', 'keypoints': list(KEYPOINTS)}]
+    coco = {'images': images, 'annotations': annotations, 'categories': categories}
+    return audit.Part(name, root / f'{name}.json', root, coco)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    return [make_part('train', 1, tmp_path), make_part('val', 11, tmp_path)]
+
+
+def messages(parts, swaps=SWAPS, prompts=('left eye', 'right eye', 'nose'), decode=False):
+    return {(f.level, f.part, f.message): f.examples for f in audit.check(parts, swaps, list(prompts), decode)}
+
+
+def test_nothing_is_found_in_a_good_data_set(parts):
+    assert messages(parts, decode=True) == {}
+
+
+def set_value(key, value):
+    return lambda coco: coco['annotations'][0].update({key: value})
+
+
+DEFECTS = {
+    'duplicate id in `annotations`': lambda coco: coco['annotations'][0].update(id=12),
+    'duplicate id in `images`': lambda coco: coco['images'].append({**coco['images'][0], 'file_name': 'x.jpg'}),
+    'duplicate file_name in `images`': lambda coco: coco['images'].append({**coco['images'][0], 'id': 99}),
+    'annotation of an image that is not listed': set_value('image_id', 99),
+    'lost category: annotated, but not in `categories`': set_value('category_id', 2),
+    'lost category: not in both train and here': lambda coco: coco['categories'].append({'id': 2, 'name': 'dog'}),
+    'other number of keypoints than the data set': set_value('keypoints', [20, 10, 2, 10, 10, 2]),
+    'visibility other than 0, 1, 2': set_value('keypoints', [20, 10, 3, 10, 10, 2, 0, 0, 0]),
+    '`num_keypoints` miscounted': set_value('num_keypoints', 3),
+    'no keypoint labelled: not trained on': set_value('keypoints', [0] * 9),
+    'labelled point at (0, 0)': set_value('keypoints', [0, 0, 2, 10, 10, 2, 0, 0, 0]),
+    'labelled point outside the image': set_value('keypoints', [41, 10, 2, 10, 10, 2, 0, 0, 0]),
+    'box outside the image': set_value('bbox', [5, 30, 9, 9]),
+    'empty box': set_value('bbox', [5, 5, 0, 20]),
+    'box at most 2 pixels wide or high': set_value('bbox', [5, 5, 2, 20]),
+    'box over the edge of the image by more than a pixel': set_value('bbox', [5, 5, 20, 27]),
+    'no positive `area`, which AP needs': set_value('area', 0),
+    'category: left and right swapped': lambda c: c['categories'][0].update(keypoints=['R_Eye', 'L_Eye', 'Nose']),
+    "category: not in the data set's order": lambda c: c['categories'][0].update(keypoints=['nose', *KEYPOINTS[:2]]),
+    'category: 2 names, the data set has 3': lambda coco: coco['categories'][0].update(keypoints=KEYPOINTS[:2]),
+    "another image's id in train": lambda coco: coco['images'][0].update(id=1),
+    'image is in train too, by name': lambda coco: coco['images'][0].update(file_name='1.jpg'),
+    'in train, not here': lambda coco: [ann.update(species='dog') for ann in coco['annotations']],
+    'here, not in train': lambda coco: coco['annotations'][0].update(species='dog'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('message', DEFECTS)
+def test_defect_is_named(parts, message):
+    DEFECTS[message](parts[1].coco)
+    assert message in {what for _, part, what in messages(parts) if part == 'val'}
+
+
+def test_visibility_of_the_authors_layout(parts):
+    for ann in parts[0].coco['annotations']:
+        ann['keypoints'] = [min(value, 1) if i % 3 == 2 else value for i, value in enumerate(ann['keypoints'])]
+    assert messages(parts) == {('warning', 'train', 'visibility is 0 or 1 throughout; COCO has 0 or 2'): ['4 points']}
+
+
+def test_faces_with_eyes_swapped(parts):
+    ann = parts[0].coco['annotations'][0]
+    ann['keypoints'] = [10, 10, 2, 20, 10, 2, 0, 0, 0]
+    assert messages(parts) == {}  # one face may be upside down
+    parts[0].coco['annotations'] = [copy.deepcopy(ann) | {'id': id_} for id_ in range(20)]
+    found = [message for level, _, message in messages(parts) if level == 'error']
+    assert found == ['left and right look swapped: left eye not at the right in 20 of 20 faces']
+
+
+@pytest.mark.parametrize(
+    ('swaps', 'prompts', 'named'),
+    [
+        ({'L_Eye': 'L_Eye', 'R_Eye': 'R_Eye', 'Nose': 'Nose'}, None, ['L_Eye -> L_Eye', 'R_Eye -> R_Eye']),
+        ({'L_Eye': 'R_Eye', 'R_Eye': 'Nose', 'Nose': 'Nose'}, None, ['L_Eye -> R_Eye', 'R_Eye -> Nose']),
+        (SWAPS, ['left eye', 'left eyelid', 'nose'], ['left eye -> left eyelid', 'left eyelid -> left eye']),
+    ],
+)
+def test_flip_pairs_that_do_not_swap(parts, swaps, prompts, named):
+    what = 'prompt' if prompts else 'keypoint'
+    found = messages(parts, swaps, prompts or ())
+    assert found['error', 'config', f'{what} whose flip pair does not swap left and right'] == named
+
+
+@pytest.mark.parametrize(
+    ('prompts', 'message'),
+    [
+        (['left eye', 'right eye'], 'prompts: 2 names, the data set has 3'),
+        (['right eye', 'left eye', 'nose'], 'prompts: left and right swapped'),
+        (['nose', 'left eye', 'right eye'], "prompts: not in the data set's order"),
+        (['left eye', 'left eye', 'nose'], 'prompts: name given twice'),
+    ],
+)
+def test_prompts_against_the_names(parts, prompts, message):
+    assert ('error', 'config', message) in messages(parts, prompts=prompts)
+
+
+def test_prompts_in_other_words_are_a_note(parts):
+    found = messages(parts, prompts=['left eye', 'right eye', 'tip of the snout'])
+    assert found == {('note', 'config', 'prompts: in other words'): ["'tip of the snout' for Nose"]}
+
+
+def test_images(parts, tmp_path):
+    (tmp_path / '1.jpg').unlink()
+    (tmp_path / '2.jpg').write_bytes((tmp_path / '2.jpg').read_bytes()[:-80])
+    parts[1].coco['images'][0]['width'] = 41
+    found = messages(parts, decode=True)
+    assert found['error', 'train', 'missing'] == ['1.jpg']
+    assert found['error', 'val', 'of another size than the annotation file says'] == ['11.jpg']
+    assert any(what.startswith('unreadable (') and cases == ['2.jpg'] for (_, _, what), cases in found.items())
+
+
+def test_the_same_picture_under_another_name_and_size(parts, tmp_path):
+    Image.open(tmp_path / '1.jpg').resize((80, 60)).save(tmp_path / '12.jpg', quality=60)
+    parts[1].coco['images'][1].update(width=80, height=60)
+    assert messages(parts, decode=True) == {
+        ('warning', 'val', 'looks like an image in train (perceptual hash)'): ['12.jpg = 1.jpg']
+    }
