@@ -1,23 +1,6 @@
 # SimpleBaseline with the image tower of CLIP's ViT-L/14, at 224x224. A leaf config adds K and the codec.
+_base_ = './simplebaseline_vitb.py'
+
 model = dict(
-    type='TopdownPoseEstimator',
-    data_preprocessor=dict(
-        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
-    ),
-    backbone=dict(
-        type='CLIPBackbone',
-        clip=dict(model_name='ViT-L-14-quickgelu', pretrained='openai'),
-        input_size=(224, 224),
-        drop_path_rate=0.4,
-        with_embeds=False,
-    ),
-    head=dict(
-        type='HeatmapHead',
-        in_channels=1024,
-        deconv_out_channels=(256, 256),
-        deconv_kernel_sizes=(4, 4),
-        loss=dict(type='KeypointMSELoss', use_target_weight=True),
-    ),
-    train_cfg=dict(compute_acc=False),  # it copies all heatmaps to the CPU at each step
-    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
+    backbone=dict(clip=dict(model_name='ViT-L-14-quickgelu'), input_size=(224, 224)), head=dict(in_channels=1024)
 )
