@@ -1,9 +1,9 @@
-# make setup | demo | test | lint: each creates the virtual environment .venv on demand.
+# make setup | demo | test | test-slow | lint: each creates the virtual environment .venv on demand.
 PYTHON ?= python3
 BIN := .venv/bin
 WORK_DIR := work_dirs/demo/clamp_tiny
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test test-slow lint clean
 
 setup: .venv/.done
 
@@ -24,6 +24,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -28,8 +28,9 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: If annotations, images or CLIP's weights are not there.
-        ValueError: If an annotation file is malformed, the number of keypoints differs between data set, head and
-            names, a name makes too long a prompt, or loader and evaluator read different annotations.
+        ValueError: If head and image tower do not fit, an annotation file is malformed, the number of keypoints
+            differs between data set, head and names, a name makes too long a prompt, or loader and evaluator read
+            different annotations.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
@@ -37,6 +38,7 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             check_keypoint_number(cfg.model, loader.dataset)
             check_data(loader.dataset)
             check_evaluator(cfg, split)
+    check_sizes(cfg.model)
     learner = cfg.model.head.get('prompt_learner') or {}
     for part in filter(None, (cfg.model.backbone.get('clip'), learner.get('text_encoder'))):
         sizes = clip_config(part)
@@ -45,6 +47,34 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             tokenize(learner.keypoint_names, learner.get('num_context_tokens', 8), context_length)
         if 'train' in splits and part.get('pretrained'):
             find_weights(part.get('model_name'), part['pretrained'])
+
+
+def check_sizes(model: dict) -> None:
+    """Check that a head fits the CLIP image tower before it, and the heatmaps those of its codec.
+
+    Raises:
+        ValueError: If input sizes, channels or the number of deconvolutions do not fit.
+    """
+    if model.backbone.type != 'CLIPBackbone' or not model.head.get('decoder'):
+        return
+    vision_cfg = clip_config(model.backbone.clip)['vision_cfg']
+    is_resnet = isinstance(vision_cfg.get('layers'), list | tuple)
+    stride, channels = (32, 32 * vision_cfg['width']) if is_resnet else (vision_cfg['patch_size'], vision_cfg['width'])
+    codec, head = model.head.decoder, model.head
+    upscale = 2 ** len(head.get('deconv_out_channels', (256, 256, 256)) or ())
+    heatmap_size = [side // stride * upscale for side in codec.input_size]
+    wanted = [
+        ('backbone.input_size', list(model.backbone.get('input_size', (256, 256))), list(codec.input_size)),
+        ('head.in_channels', head.in_channels, channels),
+        ("the codec's heatmap_size", list(codec.heatmap_size), heatmap_size),
+    ]
+    for name, got, expected in wanted:
+        if got != expected:
+            raise ValueError(
+                f'{name} is {got}, but should be {expected}: the image tower has a stride of {stride} and {channels} '
+                f"channels, the input is {'x'.join(map(str, codec.input_size))}, and each of the head's deconvolutions "
+                'doubles the size. See deconv_out_channels and deconv_kernel_sizes.'
+            )
 
 
 def annotation_path(dataset: dict) -> str:

@@ -1,7 +1,6 @@
 """Make MMPose 1.3.2 and MMEngine 0.10.7 import and resume on today's torch, numpy and setuptools.
 
-Each of the functions below steps in for one incompatibility, only where it is met, and does nothing where the
-real thing is installed.
+Each of the functions below steps in for one incompatibility. Packages that are really installed are left as they are.
 """
 
 import functools

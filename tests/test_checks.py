@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, check_sizes
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -116,7 +116,8 @@ def test_loader_and_evaluator_must_name_the_same_file(cfg, tmp_path):
 def test_clip_weights_are_needed_for_training_alone(cfg):
     for backbone, text_encoder in ((True, False), (False, True)):
         changed = copy.deepcopy(cfg)
-        clip = dict(model_name='ViT-B-16-quickgelu', pretrained='weights/clip.pt')
+        sizes = cfg.model.backbone.clip
+        clip = dict(**sizes, pretrained='weights/clip.pt')
         if backbone:
             changed.model.backbone.clip = clip
         if text_encoder:
@@ -124,6 +125,20 @@ def test_clip_weights_are_needed_for_training_alone(cfg):
         with pytest.raises(FileNotFoundError, match=r'weights/clip\.pt'):
             check_config(changed, ('train',))
         check_config(changed, ('test',))
+
+
+def test_head_and_image_tower_must_fit():
+    cfg = Config.fromfile(ROOT / 'configs/ap10k/clamp_vitb.py')
+    check_sizes(cfg.model)
+    cfg.model.backbone.clip.model_name = 'ViT-B-32-quickgelu'  # 8x8 features: two deconvolutions make 32x32
+    with pytest.raises(ValueError, match=r'heatmap_size is \[64, 64\], but should be \[32, 32\].*stride of 32'):
+        check_sizes(cfg.model)
+    cfg.model.backbone.clip.model_name = 'ViT-L-14-quickgelu'
+    with pytest.raises(ValueError, match=r'in_channels is 768, but should be 1024'):
+        check_sizes(cfg.model)
+    cfg.model.backbone.input_size = (224, 224)
+    with pytest.raises(ValueError, match=r'input_size is \[224, 224\], but should be \[256, 256\]'):
+        check_sizes(cfg.model)
 
 
 def test_a_name_too_long_for_the_text_encoder_is_named(cfg):
@@ -186,6 +201,10 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
         check_checkpoint(str(checkpoint), torch.nn.Sequential(torch.nn.Linear(3, 2)))
 
 
+def test_the_readme_is_finished():
+    assert '@@' not in (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
 def test_leaves_are_short():
     assert ROOT / 'configs/ap10k/clamp_vitb.py' in LEAVES
     lines = {path.name: len(path.read_text().splitlines()) for path in LEAVES}
@@ -216,6 +235,7 @@ def test_leaf_config(path, monkeypatch):
     """Everything in a leaf agrees, and the metainfo is MMPose's: MMPose looks for it from the working folder first."""
     monkeypatch.chdir(ROOT)
     cfg = Config.fromfile(path)
+    check_sizes(cfg.model)
     assert cfg.test_dataloader == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator
     assert_recipe(cfg, path.stem)

@@ -10,11 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clamp.datasets.synthetic import generate_dataset
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=Path('data/demo'), help='the folder to fill')
     parser.add_argument('--num-train', type=int, default=1200, help='training images')
@@ -24,11 +23,11 @@ def parse_args() -> argparse.Namespace:
         '--workers', type=int, default=os.cpu_count(), help='processes that draw; one per core if not given'
     )
     parser.add_argument('--force', action='store_true', help='replace demo data that is already there')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     try:
         made = generate_dataset(args.out, args.num_train, args.num_val, args.seed, args.force, args.workers)
     except FileExistsError as error:

@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         pose = mean_pose(json.load(f)['annotations'])
     truth = COCO(annotation_path(cfg.test_dataloader.dataset))
     results = truth.loadRes(predict(pose, list(truth.anns.values())))
-    sigmas = parse_pose_metainfo(DATASETS.get(cfg.test_dataloader.dataset.type).METAINFO)['sigmas']
+    dataset = cfg.test_dataloader.dataset
+    sigmas = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))['sigmas']
     evaluation = COCOeval(truth, results, 'keypoints', sigmas, use_area=True)
     evaluation.evaluate()
     evaluation.accumulate()

@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate linearly with the total batch size, from the base of 128',
+        help='scale the learning rate linearly with the total batch size, from the base in the config (128)',
     )
     parser.add_argument('--show-dir', help='folder where pictures of predictions during validation are saved')
     parser.add_argument(
@@ -74,7 +74,16 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        if cfg.load_from:
+            forget_clip_weights(cfg.model)
     return cfg
+
+
+def forget_clip_weights(model: dict) -> None:
+    """Let a resumed training do without the CLIP file that it started from: the checkpoint holds everything."""
+    for clip in (model.backbone.get('clip'), (model.head.get('prompt_learner') or {}).get('text_encoder')):
+        if clip:
+            clip.pretrained = None
 
 
 def main(argv: list[str] | None = None) -> None:

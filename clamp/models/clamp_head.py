@@ -34,12 +34,13 @@ class CLAMPHead(HeatmapHead):
             None leaves it out (Table 6).
         upsample (str): How the score map is brought to the heatmap's size for ``spatial_loss``: ``'deconv'`` learns
             it, with as many deconvolutions as the heatmaps have, in training only (what the published numbers were
-            made with); ``'bilinear'`` is eq. 5 as printed.
+            made with); ``'bilinear'`` is eq. 5 as printed (its cells are centred, which puts them 1.5 pixels of the
+            input beside those of an MSRA target of stride 4).
         upsample_channels (int, optional): Channels of these deconvolutions. Defaults to None, K.
         **kwargs: The deconvolutions, ``loss``, ``decoder`` and the rest of :class:`mmpose.models.HeatmapHead`.
 
     Raises:
-        ValueError: If K and the number of keypoint names differ.
+        ValueError: If K and the number of keypoint names differ, or ``upsample`` is unknown.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class CLAMPHead(HeatmapHead):
         upsample_channels: int | None = None,
         **kwargs,
     ):
-        names = prompt_learner['keypoint_names']
+        names = prompt_learner.get('keypoint_names') or []
         if len(names) != out_channels:
             raise ValueError(
                 f'CLAMPHead predicts out_channels={out_channels} keypoints, but prompt_learner has '
-                f'{len(names)} keypoint_names: {", ".join(names)}. Both come from keypoint_names of the data set.'
+                f'{len(names)} keypoint_names: {", ".join(names) or "none"}. Both come from keypoint_names of the data '
+                'set config.'
             )
         super().__init__(in_channels + out_channels, out_channels, **kwargs)
         self.prompt_learner = MODELS.build(prompt_learner)

@@ -8,7 +8,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from .clip import build_vision_tower, clip_config, load_tower
+from .clip import build_vision_tower, clip_config, load_tower, read_weights
 
 
 @MODELS.register_module()
@@ -94,6 +94,8 @@ class CLIPBackbone(BaseModule):
         """Load CLIP's weights (see :func:`clamp.models.clip.load_tower`)."""
         super().init_weights()
         load_tower(self.tower, self.clip, 'visual.')
+        if not self.with_embeds:
+            read_weights.cache_clear()  # no text tower will ask for the file
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode images.

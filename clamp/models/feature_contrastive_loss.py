@@ -44,9 +44,13 @@ class FeatureContrastiveLoss(nn.Module):
         if self.training:
             with torch.no_grad():
                 self.logit_scale.clamp_(max=self.max_logit_scale)
+        with torch.autocast(image_embeds.device.type, enabled=False):  # a logit of 100 has steps of 0.5 in bfloat16
+            return self._contrast(image_embeds.float(), text_embeds.float(), keypoints, weights)
+
+    def _contrast(self, image_embeds: Tensor, text_embeds: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
         keypoint_embeds = sample_features(image_embeds, keypoints)
         similarity = torch.einsum(
-            'bkd,bld->bkl', F.normalize(keypoint_embeds.float(), dim=-1), F.normalize(text_embeds.float(), dim=-1)
+            'bkd,bld->bkl', F.normalize(keypoint_embeds, dim=-1), F.normalize(text_embeds, dim=-1)
         )
         labelled = weights > 0
         # exp(-1e4) is 0: an unlabelled keypoint is no negative of the others

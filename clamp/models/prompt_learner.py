@@ -83,7 +83,9 @@ class PromptLearner(BaseModule):
         """Return the image-independent prompts (K, D), from the last call if nothing has changed since."""
         if self.training or torch.is_grad_enabled():
             return self._encode_prompts()
-        state = tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
+        device = self.context.device.type
+        precision = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+        state = precision, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
         if self._cached_prompts is None or self._cached_prompts[0] != state:
             self._cached_prompts = (state, self._encode_prompts())
         return self._cached_prompts[1]
@@ -130,6 +132,11 @@ class CLIPTextEncoder(nn.Module):
         super().__init__()
         config = clip_config(clip)
         self.clip = clip
+        if others := {'hf_model_name', 'hf_tokenizer_name', 'tokenizer_kwargs'} & set(config['text_cfg']):
+            raise ValueError(
+                f'{clip.get("model_name", clip)} does not read what the tokenizer of CLIP writes: it has '
+                f"{', '.join(sorted(others))}. Use a model with CLIP's own text encoder, such as ViT-B-16-quickgelu."
+            )
         self.tower = build_text_tower(config['embed_dim'], config['text_cfg'], config['quick_gelu'])
         if (
             not isinstance(self.tower, TextTransformer)

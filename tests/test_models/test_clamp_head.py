@@ -105,6 +105,10 @@ def test_pixels_to_fractions():
 def test_number_of_names_is_checked():
     with pytest.raises(ValueError, match='out_channels=4 keypoints, but prompt_learner has 3 keypoint_names: left eye'):
         MODELS.build(tiny_head(out_channels=4))
+    nameless = tiny_head()
+    del nameless['prompt_learner']['keypoint_names']
+    with pytest.raises(ValueError, match='has 0 keypoint_names: none'):
+        MODELS.build(nameless)
 
 
 def test_one_step_reaches_everything_but_the_text_encoder(kind):

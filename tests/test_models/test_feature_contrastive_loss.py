@@ -72,3 +72,10 @@ def test_logit_scale_starts_and_stays_where_clips_does():
     loss.train()(MAP, torch.randn(1, 3, 3), CENTRES, torch.ones(1, 3)).backward()
     assert loss.logit_scale.exp().item() == pytest.approx(100, rel=1e-6)
     assert loss.logit_scale.grad != 0  # it can come down again
+
+
+def test_same_loss_under_autocast():
+    loss, prompts = FeatureContrastiveLoss(loss_weight=1.0), torch.randn(1, 3, 3)
+    expected = loss(MAP, prompts, CENTRES, torch.ones(1, 3))
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(loss(MAP, prompts, CENTRES, torch.ones(1, 3)), expected)

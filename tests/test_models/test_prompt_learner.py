@@ -98,6 +98,20 @@ def test_prompts_are_kept_in_evaluation_and_renewed_with_the_weights():
     assert prompts.train().encode_prompts().requires_grad
 
 
+def test_prompts_are_renewed_when_the_precision_changes():
+    prompts = learner().eval()
+    with torch.no_grad():
+        single = prompts.encode_prompts()
+        with torch.autocast('cpu', torch.bfloat16):
+            assert prompts.encode_prompts() is not single
+        torch.testing.assert_close(prompts.encode_prompts(), single)
+
+
+def test_text_encoders_with_another_tokenizer_are_refused():
+    with pytest.raises(ValueError, match=r'ViT-B-16-SigLIP does not read .* tokenizer'):
+        learner(text_encoder=dict(model_name='ViT-B-16-SigLIP'))
+
+
 def test_trainable_matrix_in_place_of_the_text_encoder():
     prompts = learner(text_encoder=None, embed_dim=24)
     assert prompts.context.shape == (3, 24)
