@@ -78,6 +78,7 @@ def test_every_protocol_has_its_configs():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_the_command_in_the_header_makes_the_files(path, tmp_path, monkeypatch, capsys):
     """For the seed of the header and, where there is a draw, for another one chosen by SPLIT_SEED."""
