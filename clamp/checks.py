@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from .models.clip import clip_config, find_weights
+from .models.clip import clip_config, find_weights, image_tower_layout
 from .models.prompt_learner import tokenize
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
@@ -57,9 +57,7 @@ def check_sizes(model: dict) -> None:
     """
     if model.backbone.type != 'CLIPBackbone' or not model.head.get('decoder'):
         return
-    vision_cfg = clip_config(model.backbone.clip)['vision_cfg']
-    is_resnet = isinstance(vision_cfg.get('layers'), list | tuple)
-    stride, channels = (32, 32 * vision_cfg['width']) if is_resnet else (vision_cfg['patch_size'], vision_cfg['width'])
+    stride, channels = image_tower_layout(model.backbone.clip)
     codec, head = model.head.decoder, model.head
     upscale = 2 ** len(head.get('deconv_out_channels', (256, 256, 256)) or ())
     heatmap_size = [side // stride * upscale for side in codec.input_size]

@@ -137,6 +137,10 @@ def test_head_and_image_tower_must_fit():
     cfg.model.backbone.clip.model_name = 'ViT-L-14-quickgelu'
     with pytest.raises(ValueError, match=r'in_channels is 768, but should be 1024'):
         check_sizes(cfg.model)
+    cfg.model.backbone.clip.update(model_name='ViT-B-16-SigLIP', pretrained=None)
+    with pytest.raises(ValueError, match='neither a ViT with a class token'):
+        check_sizes(cfg.model)
+    cfg.model.backbone.clip.model_name = 'ViT-B-16-quickgelu'
     cfg.model.backbone.input_size = (224, 224)
     with pytest.raises(ValueError, match=r'input_size is \[224, 224\], but should be \[256, 256\]'):
         check_sizes(cfg.model)

@@ -89,6 +89,30 @@ def _refuse_activation(name: str | None, pretrained: str, quick_gelu: bool) -> N
     )
 
 
+def image_tower_layout(clip: dict) -> tuple[int, int]:
+    """Return the stride and the channels of the feature map of a CLIP's image tower.
+
+    Args:
+        clip (dict): See this module's docstring.
+
+    Raises:
+        ValueError: If the tower is neither a ViT with a class token nor a ModifiedResNet.
+    """
+    vision_cfg = clip_config(clip)['vision_cfg']
+    if (
+        'timm_model_name' in vision_cfg
+        or vision_cfg.get('attentional_pool')
+        or vision_cfg.get('pool_type', 'tok') != 'tok'
+    ):
+        raise ValueError(
+            f'The image tower of {clip.get("model_name", clip)} is neither a ViT with a class token (such as '
+            'ViT-B-16-quickgelu) nor a ModifiedResNet (such as RN50-quickgelu): CLIPBackbone takes these two.'
+        )
+    if vision_cfg.get('patch_size'):
+        return vision_cfg['patch_size'], vision_cfg['width']
+    return 32, 32 * vision_cfg['width']
+
+
 def load_tower(tower: nn.Module, clip: dict, prefix: str) -> None:
     """Load one tower's part of the pretrained CLIP, in place.
 

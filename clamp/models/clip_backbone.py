@@ -8,7 +8,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from .clip import build_vision_tower, clip_config, load_tower, read_weights
+from .clip import build_vision_tower, clip_config, image_tower_layout, load_tower, read_weights
 
 
 @MODELS.register_module()
@@ -45,23 +45,12 @@ class CLIPBackbone(BaseModule):
         super().__init__(init_cfg)
         config = clip_config(clip)
         vision_cfg = dict(config['vision_cfg'])
-        if (
-            'timm_model_name' in vision_cfg
-            or vision_cfg.get('attentional_pool')
-            or vision_cfg.get('pool_type', 'tok') != 'tok'
-        ):
-            raise ValueError(
-                f'The image tower of {clip.get("model_name", clip)} is neither a ViT with a class token (such as '
-                'ViT-B-16-quickgelu) nor a ModifiedResNet (such as RN50-quickgelu): CLIPBackbone takes these two.'
-            )
+        self.stride, _ = image_tower_layout(clip)
         self.clip = clip
         self.with_embeds = with_embeds
         width, height = input_size
-        if patch_size := vision_cfg.get('patch_size'):
+        if vision_cfg.get('patch_size'):
             vision_cfg['image_size'] = (height, width)
-            self.stride = patch_size
-        else:
-            self.stride = 32
         self.tower = build_vision_tower(config['embed_dim'], vision_cfg, config['quick_gelu'])
         self.grid_size = (height // self.stride, width // self.stride)
         if self.is_vit:
