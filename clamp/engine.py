@@ -1,9 +1,32 @@
 """How MMEngine's runner optimises our models."""
 
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import HOOKS
 from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed dropout and stochastic depth at the start of each epoch.
+
+    With :class:`clamp.datasets.SeededSampler`, which does so for the augmentation, a resumed training goes on exactly
+    as if it had not been cut off, as far as the device's kernels are deterministic.
+    """
+
+    def before_train(self, runner) -> None:
+        """Give the sampler the run's seed: if that was drawn, a resumed run has just taken it over."""
+        runner.train_dataloader.sampler.seed = runner.seed
+
+    def before_train_epoch(self, runner) -> None:
+        """Seed torch on all devices by the run's seed, the epoch and the rank."""
+        seed = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
+        torch.manual_seed(int(seed[0]))
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

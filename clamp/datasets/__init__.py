@@ -1,3 +1,13 @@
+from .augmentation import FastRandomBBoxTransform, FastRandomFlip
 from .loading import LoadTrainImage
+from .packing import PackKeypointInputs
+from .sampler import SeededIndex, SeededSampler
 
-__all__ = ['LoadTrainImage']
+__all__ = [
+    'FastRandomBBoxTransform',
+    'FastRandomFlip',
+    'LoadTrainImage',
+    'PackKeypointInputs',
+    'SeededIndex',
+    'SeededSampler',
+]

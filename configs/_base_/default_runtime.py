@@ -6,3 +6,5 @@ default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(interval=10, max_keep_ckpts=2, save_best='coco/AP', rule='greater'),
 )
+
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='EpochSeedHook')]  # a resumed run equals one that was not cut off

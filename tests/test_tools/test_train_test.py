@@ -168,6 +168,16 @@ def test_killed_training_resumes(data_options, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_resumed_training_equals_one_that_was_not_cut_off(trained, data_options, tmp_path):
+    workers = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']  # it had none before
+    resume = ['--resume', str(trained[0] / 'epoch_1.pth')]
+    result = run('train', *train(data_options + workers, tmp_path, 2, *resume))
+    assert result.returncode == 0, result.stderr
+    whole, resumed = (torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (trained[0], tmp_path))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.slow
 def test_evaluation_prints_and_saves(trained, data_options, tmp_path):
     checkpoint = str(trained[0] / 'epoch_2.pth')
     metrics, predictions = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
