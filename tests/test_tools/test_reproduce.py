@@ -1,0 +1,354 @@
+"""The paper's tables as data, their arithmetic, and runs that are skipped, gone on with, refused or killed."""
+
+import importlib.util
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from clamp.tables import read_tables, statistics, summarize, to_markdown
+from tests.test_protocols import header_command
+
+ROOT = Path(__file__).parents[2]
+FAKE_TRAIN = """
+import shutil, sys
+from pathlib import Path
+open('calls', 'a').write(' '.join(['train', *sys.argv[2:]]) + chr(10))
+if 'clamp_tiny' in sys.argv[1] and Path('out_of_memory').exists():
+    sys.exit('no memory left')
+work_dir = Path(sys.argv[sys.argv.index('--work-dir') + 1])
+work_dir.mkdir(exist_ok=True)
+shutil.copy('checkpoint.pth', work_dir / 'epoch_4.pth')
+"""
+FAKE_TEST = """
+import json, re, sys
+from pathlib import Path
+open('calls', 'a').write(' '.join(['test', sys.argv[2]]) + chr(10))
+out = Path(sys.argv[sys.argv.index('--out') + 1])
+out.parent.mkdir(exist_ok=True)
+seed = int(re.search(r'randomness\\s*=\\s*dict\\(\\s*seed=(\\d+)', Path(sys.argv[1]).read_text())[1])
+names = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR']
+out.write_text(json.dumps({f'coco/{name}': 0.5 + 0.1 * seed for name in names}))
+"""
+
+
+def load_reproduce():
+    spec = importlib.util.spec_from_file_location('tools_reproduce', ROOT / 'tools/reproduce.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reproduce = load_reproduce()
+TABLES = read_tables(ROOT / 'tools/tables.json')
+
+
+def paper(table: str) -> dict[str, list[float]]:
+    return {row['key']: row['paper'] for row in TABLES[table]['rows']}
+
+
+def test_tables_have_the_papers_numbers():
+    assert {name: len(table['rows']) for name, table in TABLES.items()} == {
+        '1': 5, '2': 5, '3': 4, '4': 5, '6': 4, '8': 3, '9': 2, '10': 8, '11': 10, 'demo': 2, 'animalpose-tiny': 4,
+    }  # fmt: skip
+    assert paper('1')['clamp_vitb'] == [74.3, 95.8, 81.4, 47.6, 74.9, 77.5]
+    assert paper('4')['simplebaseline_r50'] == [70.8, 94.8, 79.5, 67.3, 72.0, 75.0]
+    assert list(paper('6').values()) == [[70.9, 74.1], [72.1, 75.3], [72.6, 75.8], [72.9, 76.3]]
+    assert list(paper('8').values()) == [[72.6], [72.8], [74.3]]
+    assert paper('9')['clamp_vitl'] == [77.8, 96.8, 85.0, 58.7, 78.1, 81.0]
+    assert [paper('11')[f'clamp_vitb_{k}pct'] for k in (1, 2, 3, 5, 10)] == [[53.1], [56.8], [57.6], [59.5], [62.7]]
+    number = r' \| (\d+\.\d)' * 6
+    documented = re.findall(rf'\]\(\.\./configs/ap10k/(\w\S+)\.py\){number}', (ROOT / 'docs/protocols.md').read_text())
+    assert len(documented) == 17
+    rows = paper('2') | paper('3') | paper('10')
+    assert {key: [float(value) for value in values] for key, *values in documented} == rows
+    for table in TABLES.values():
+        assert all(len(row.get('paper', table['metrics'])) == len(table['metrics']) for row in table['rows'])
+        assert all((ROOT / row['config']).is_file() for row in table['rows'])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TABLES)
+def test_every_row_has_its_config_and_is_tested_on_what_the_table_says(name, tmp_path, monkeypatch):
+    monkeypatch.setenv('SPLIT_SEED', '7')
+    for run in reproduce.plan(TABLES[name], [3], tmp_path, {}):
+        assert run.cfg.randomness.seed == 3
+        assert run.folder.name == 'seed3'
+        drawn = '20shot' in run.row['config'] or 'pct' in run.row['config']
+        assert ('-seed3.json' in run.annotations['train']) == drawn  # the seed is the draw's, too
+        if 'make_splits' in run.row.get('make', ''):
+            documented = header_command(ROOT / run.row['config'])
+            assert shlex.split(run.row['make'].format(seed=0))[1:] == documented
+
+
+def test_statistics_by_hand():
+    assert statistics([0.5, 0.52, 0.6]) == pytest.approx({'n': 3, 'mean': 54.0, 'std': 28**0.5})  # n - 1, not n
+    assert statistics([0.5]) == {'n': 1, 'mean': 50.0, 'std': None}
+    assert statistics([-1.0, -1.0]) == {'n': 0, 'mean': None, 'std': None}  # COCOeval: there are no such animals
+
+
+def result(seed: int, ap: float, digest: str = 'ab' * 32) -> dict:
+    data = {'test': {'file': 'val.json', 'sha256': digest}}
+    return dict(seed=seed, data=data, starts=[dict(commit='c0ffee')], metrics={'coco/AP': ap, 'coco/AP (M)': -1.0})
+
+
+def small_table(**changes) -> dict:
+    rows = [
+        dict(name='Baseline', key='baseline', test='val.json', paper=[70.9, 44.8]),
+        dict(name='Ours', key='ours', test='val.json'),
+    ]
+    return dict(title='A table', metrics=['AP', 'APM'], rows=[row | changes.get(row['key'], {}) for row in rows])
+
+
+def test_markdown():
+    summary = summarize(small_table(), dict(baseline=[result(0, 0.701), result(2, 0.715)], ours=[result(0, 0.73)]))
+    assert to_markdown(summary) == (
+        '**A table**\n\n'
+        '| row | config | seeds | AP | APM |\n'
+        '| --- | --- | --- | --- | --- |\n'
+        '| Baseline | baseline | 0 2 | 70.8 ± 1.0 (70.9) | - (44.8) |\n'
+        '| Ours | ours | 0 | 73.0 | - |\n\n'
+        "Mean ± sample standard deviation over the seeds, last epoch, in percent; the paper's number in brackets. "
+        'Tested on `val.json` (SHA-256 abababababab). Commit c0ffee.\n'
+    )
+    elsewhere = summarize(small_table(ours=dict(test='splits/val_cats.json')), {})
+    assert '| Ours | ours | val_cats | - | - | - |' in to_markdown(elsewhere)
+
+
+def test_results_on_different_annotations_make_no_table(tmp_path):
+    results = dict(baseline=[result(0, 0.7)], ours=[result(0, 0.7, digest='cd' * 32)])
+    with pytest.raises(ValueError, match=r'different contents of val\.json'):
+        summarize(small_table(), results)
+    (row,) = [row for row in TABLES['1']['rows'] if row['key'] == 'clamp_r50']
+    row = row | dict(options={'test_dataloader.dataset.ann_file': 'annotations/ap10k-test-split1.json'})
+    with pytest.raises(ValueError, match=r'is tested on .*ap10k-test-split1\.json, but the table says .*val-split1'):
+        reproduce.plan(dict(rows=[row]), [0], tmp_path, {})
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """A folder with the least data that passes the checks, and tools that only look as if they trained."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('SPLIT_SEED', '0')  # restored after the test
+    write_data(Path('data/demo'))
+    torch.save(dict(state_dict={}), 'checkpoint.pth')
+    for name, content in (('TRAIN', FAKE_TRAIN), ('TEST', FAKE_TEST)):
+        path = tmp_path / f'{name.lower()}.py'
+        path.write_text(content)
+        monkeypatch.setattr(reproduce, name, path)
+    return tmp_path
+
+
+def write_data(root: Path) -> None:
+    annotation = dict(id=1, image_id=1, category_id=1, keypoints=[1, 1, 2] * 17, bbox=[0, 0, 9, 9])
+    coco = dict(images=[dict(id=1, file_name='1.jpg')], annotations=[annotation], categories=[dict(id=1, name='dog')])
+    for folder in ('annotations', 'data'):
+        (root / folder).mkdir(parents=True)
+    (root / 'data/1.jpg').touch()
+    for part in ('train', 'val'):
+        (root / f'annotations/ap10k-{part}-split1.json').write_text(json.dumps(coco))
+
+
+def calls() -> list[str]:
+    path = Path('calls')
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def folder(row: str = 'clamp_tiny', seed: int = 0) -> Path:
+    return Path(f'work_dirs/reproduce/demo/{row}_4-epochs/seed{seed}')
+
+
+ONE = ['demo', '--rows', 'clamp_tiny_4-epochs', '--seeds', '0']
+
+
+def test_a_table_is_trained_once_tested_and_collected(workplace, capsys):
+    reproduce.main([*ONE, '1'])
+    assert [line.split()[0] for line in calls()] == ['train', 'test'] * 2
+    record = json.loads((folder(seed=1) / 'result.json').read_text())
+    assert (record['config'], record['seed']) == ('configs/demo/clamp_tiny.py', 1)
+    assert record['metrics']['coco/AP'] == 0.6
+    assert record['checkpoint'] == str(folder(seed=1) / 'train/epoch_4.pth')
+    assert record['data']['test']['file'] == 'data/demo/annotations/ap10k-val-split1.json'
+    (start,) = record['starts']
+    assert set(start) == {'date', 'commit', 'host', 'device', 'torch'}
+    digests = subprocess.run(['sha256sum', folder(seed=1) / 'config.py'], capture_output=True, text=True).stdout
+    assert digests.split()[0] == record['config_sha256']
+    table = Path('work_dirs/reproduce/table_demo.md').read_text()
+    assert '| CLAMP | clamp_tiny_4-epochs | 0 1 | 55.0 ± 7.1 |' in table
+    assert table in capsys.readouterr().out
+
+    reproduce.main([*ONE, '1'])
+    assert calls() == []  # all is done
+    assert Path('work_dirs/reproduce/table_demo.md').read_text() == table
+
+
+def test_a_run_goes_on_from_the_last_epoch_that_can_be_read(workplace):
+    train = folder() / 'train'
+    train.mkdir(parents=True)
+    content = Path('checkpoint.pth').read_bytes()
+    (train / 'epoch_2.pth').write_bytes(content)
+    (train / 'epoch_10.pth').write_bytes(content[: len(content) // 2])  # killed while it was written
+    reproduce.main(ONE)
+    training, test = calls()
+    assert training == f'train --work-dir {train} --no-validate --resume {train}/epoch_2.pth'
+    assert test == f'test {train}/epoch_4.pth'
+    (folder() / 'result.json').unlink()  # killed in the test
+    reproduce.main(ONE)
+    assert calls() == [test]
+    assert len(json.loads((folder() / 'result.json').read_text())['starts']) == 2
+
+
+@pytest.mark.parametrize('done', [True, False])
+def test_a_run_of_another_config_or_other_data_is_refused(workplace, done):
+    reproduce.main(ONE)
+    calls()
+    if not done:
+        (folder() / 'result.json').unlink()
+    with pytest.raises(SystemExit, match=r'seed0 was begun with another config .* Delete the folder, or give another'):
+        reproduce.main([*ONE, '--cfg-options', 'train_dataloader.batch_size=16'])
+    path = Path('data/demo/annotations/ap10k-train-split1.json')
+    path.write_text(path.read_text() + ' ')
+    with pytest.raises(SystemExit, match='was begun with other annotations'):
+        reproduce.main(ONE)
+    assert calls() == []
+    reproduce.main([*ONE, '--work-dir', 'elsewhere'])
+    assert Path('elsewhere/table_demo.md').is_file()
+
+
+def test_a_failed_run_is_named_and_the_others_go_on(workplace, capsys):
+    Path('out_of_memory').touch()
+    with pytest.raises(SystemExit, match='error: 1 of 2 runs failed'):
+        reproduce.main(['demo', '--seeds', '0'])
+    captured = capsys.readouterr()
+    assert re.search(r'error: demo/clamp_tiny_4-epochs seed 0: train.py failed \(1\).*\nno memory left\n', captured.err)
+    assert '| SimpleBaseline | simplebaseline_tiny_4-epochs | 0 | 50.0 |' in captured.out
+    assert '| CLAMP | clamp_tiny_4-epochs | - | - |' in captured.out
+    Path('out_of_memory').unlink()
+    calls()
+    reproduce.main(['demo', '--seeds', '0'])
+    assert len(calls()) == 2  # the one that failed
+
+
+def test_two_processes_do_not_share_a_run(workplace, capsys):
+    folder().mkdir(parents=True)
+    with FileLock(folder() / 'lock'), pytest.raises(SystemExit, match='1 of 2 runs failed'):
+        reproduce.main(['demo', '--seeds', '0'])
+    assert 'error: demo/clamp_tiny_4-epochs seed 0: another process is at work in' in capsys.readouterr().err
+    assert len(calls()) == 2
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(workplace, capsys):
+    reproduce.main([*ONE, '--dry-run'])
+    assert capsys.readouterr().out == 'demo/clamp_tiny_4-epochs seed 0: train epochs 1 to 4, test\n'
+    assert calls() == []
+    assert not Path('work_dirs').exists()
+    Path('data/demo').rename('data/away')
+    reproduce.main([*ONE, '--dry-run'])
+    assert ': python tools/make_demo_data.py, train epochs 1 to 4, test\n' in capsys.readouterr().out
+
+
+def test_missing_annotations_are_made(workplace, capsys):
+    source = Path('data/away')
+    Path('data/demo').rename(source)
+    make = workplace / 'make.py'
+    make.write_text("import shutil, sys; assert sys.argv[1:] == ['0']; shutil.copytree('data/away', 'data/demo')")
+    table = TABLES['demo'] | dict(make=f'{make} {{seed}}')
+    for row in table['rows']:
+        row.pop('make', None)
+    Path('tables.json').write_text(json.dumps(dict(demo=table)))
+    reproduce.main([*ONE, '--tables', 'tables.json'])
+    assert len(calls()) == 2
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['5'], 'There is no table 5; there are 1, 2, 3, 4, 6'),
+        (['9', '--rows', 'clamp_vitb'], 'Table 9 has no row clamp_vitb; it has simplebaseline_vitl, clamp_vitl'),
+        (['8', '--seeds', '0'], 'data/ap10k/annotations/ap10k-train-split1.json is not there'),
+        (
+            ['2', '--rows', 'clamp_r50_20shot', '--seeds', '0'],
+            'data/ap10k/annotations/ap10k-train-split1.json is not there',
+        ),
+        (['demo', '--tables', 'no.json'], 'no.json'),
+        ([*ONE, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
+    ],
+)
+def test_errors_are_one_line_before_anything_is_done(args, message, workplace):
+    with pytest.raises(SystemExit) as error:
+        reproduce.main(args)
+    assert str(error.value).startswith('error: ')
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+    assert calls() == []
+    assert not Path('work_dirs').exists()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def tiny_tables(tmp_path, monkeypatch) -> Path:
+    """A table of one row: the demo's CLAMP on 24 drawn images, 3 epochs."""
+    from clamp.datasets.synthetic import generate_dataset
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('SPLIT_SEED', '0')
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    generate_dataset('data/demo', 24, 8, num_workers=1)
+    options = {'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 4}
+    for part in ('train', 'val', 'test'):
+        options |= {f'{part}_dataloader.num_workers': 0, f'{part}_dataloader.persistent_workers': False}
+    table = {**TABLES['demo'], 'variant': 'tiny', 'options': options}
+    table['rows'] = [dict(name='CLAMP', config='configs/demo/clamp_tiny.py')]
+    path = tmp_path / 'tables.json'
+    path.write_text(json.dumps(dict(tiny=table)))
+    return path
+
+
+@pytest.mark.slow
+def test_a_table_cut_off_by_sigkill_ends_as_one_that_was_not(tiny_tables):
+    args = ['tiny', '--seeds', '0', '--tables', str(tiny_tables), '--work-dir']
+    cut, whole = Path('cut/demo/clamp_tiny_tiny/seed0'), Path('whole/demo/clamp_tiny_tiny/seed0')
+    with open('log', 'w') as log:
+        command = [sys.executable, str(ROOT / 'tools/reproduce.py'), *args, 'cut']
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    end = time.monotonic() + 120
+    while not (cut / 'train/last_checkpoint').is_file() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    (training,) = map(int, Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split())
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, Path('log').read_text()
+    end = time.monotonic() + 10
+    while is_running(training) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not is_running(training)
+    assert not (cut / 'train/epoch_3.pth').exists()
+
+    for name in ('cut', 'whole'):
+        reproduce.main([*args, name])
+    assert re.search(r'resumed epoch: [12], ', (cut / 'train.log').read_text())
+    tables = [json.loads(Path(name, 'table_tiny.json').read_text()) for name in ('cut', 'whole')]
+    assert tables[0]['rows'][0]['ours'] == tables[1]['rows'][0]['ours']
+    weights = [torch.load(run / 'train/epoch_3.pth', weights_only=True)['state_dict'] for run in (cut, whole)]
+    assert weights[0].keys() == weights[1].keys()
+    different = [key for key in weights[0] if not torch.equal(weights[0][key], weights[1][key])]
+    assert different == []
+    results = [json.loads((run / 'result.json').read_text()) for run in (cut, whole)]
+    assert results[0]['metrics'] == results[1]['metrics']
+    assert [len(result['starts']) for result in results] == [2, 1]

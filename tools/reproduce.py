@@ -1,0 +1,300 @@
+"""Reproduce a table of the paper: train what is missing, go on with what was cut off, skip what is done.
+
+    python tools/reproduce.py 1                            # Table 1 with the seeds 0, 1, 2
+    python tools/reproduce.py 6 --rows clamp_r50 --seeds 0
+    python tools/reproduce.py demo                         # generated animals, some minutes on a CPU
+
+tools/tables.json holds the tables; docs/reproduce.md says what is kept of a run, and when one is refused.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import json
+import os
+import platform
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from mmengine.config import Config, DictAction
+
+import clamp  # noqa: F401
+from clamp.checks import DATA_HELP, annotation_path, check_checkpoint, check_config
+from clamp.tables import choose, read_tables, summarize, to_markdown, to_text
+
+ROOT = Path(__file__).parents[1]
+TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
+LIBC = ctypes.CDLL(None)
+
+
+@dataclass
+class Run:
+    """A row of a table with a seed: one training, and one test of its last epoch.
+
+    Attributes:
+        row (dict): As :func:`clamp.tables.read_tables` returns it.
+        seed (int): Of the training and, where there is a draw, of the draw.
+        cfg (Config): The config with all options, the seed and the environment put in.
+        folder (Path): What is kept: config.py, run.json, train/, test/, train.log, test.log; when done, result.json.
+    """
+
+    row: dict
+    seed: int
+    cfg: Config
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f'{"/".join(self.folder.parts[-3:-1])} seed {self.seed}'
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / 'result.json').is_file()
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The annotation files of training and test."""
+        return {part: annotation_path(self.cfg[f'{part}_dataloader'].dataset) for part in ('train', 'test')}
+
+    @property
+    def make_command(self) -> list[str]:
+        """The command that makes the annotation files; empty if they are there, or none can."""
+        if 'make' not in self.row or all(Path(file).is_file() for file in self.annotations.values()):
+            return []
+        return ['python', *shlex.split(self.row['make'].format(seed=self.seed))]
+
+    def identity(self) -> dict:
+        """What makes this run what it is; a folder begun with another is not gone on with."""
+        return {
+            'config': self.row['config'],
+            'config_sha256': hashlib.sha256(self.cfg.pretty_text.encode()).hexdigest(),
+            'seed': self.seed,
+            'data': {
+                part: {'file': file, 'sha256': hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+                for part, file in self.annotations.items()
+            },
+        }
+
+    def record(self) -> dict:
+        """What run.json has: the identity, and when and where the run was started or gone on with."""
+        path = self.folder / 'run.json'
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def to_do(self) -> str:
+        """What is left to do, in words."""
+        epoch, last = self.last_checkpoint()[0], self.cfg.train_cfg.max_epochs
+        training = f'train epochs {epoch + 1} to {last}' if epoch < last else ''
+        return 'done' if self.is_done else ', '.join(filter(None, [shlex.join(self.make_command), training, 'test']))
+
+    def last_checkpoint(self) -> tuple[int, Path | None]:
+        """Number and file of the last epoch that can be read: a kill may have cut the newest file short."""
+        found = {int(path.stem.removeprefix('epoch_')): path for path in self.folder.glob('train/epoch_*.pth')}
+        for epoch, path in sorted(found.items(), reverse=True):
+            with suppress(ValueError):
+                check_checkpoint(str(path))
+                return epoch, path
+        return 0, None
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('table', nargs='?', help='which table: 1, 2, 3, 4, 6, 8, 9, 10, 11, demo or animalpose-tiny')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED', help='default: 0 1 2')
+    parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
+    parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
+    parser.add_argument('--dry-run', action='store_true', help='check everything, say what would be done, and stop')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
+    parser.add_argument('--tables', type=Path, default=ROOT / 'tools/tables.json', help='another file of tables')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of all configs: train_dataloader.num_workers=4',
+    )
+    args = parser.parse_args(argv)
+    if not (args.table or args.list):
+        parser.error('name a table, or --list them')
+    return args
+
+
+def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[Run]:
+    """Read the configs of all runs of a table.
+
+    Raises:
+        FileNotFoundError: If a config is not there.
+        ValueError: If a config is tested on other annotations than its table says: val and test never mix.
+    """
+    runs = []
+    for seed in seeds:
+        os.environ['SPLIT_SEED'] = str(seed)  # configs/*/*_20shot.py and *pct.py name the draw's file by it
+        for row in table['rows']:
+            config = ROOT / row['config']
+            # without MMEngine's formatter, whose version would be in the hash of the text, and which is slow
+            cfg = Config(Config.fromfile(config).to_dict(), format_python_code=False)
+            cfg.merge_from_dict({'randomness.seed': seed, **row.get('options', {}), **options})
+            run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
+            if os.path.normpath(run.annotations['test']) != os.path.normpath(row['test']):
+                raise ValueError(
+                    f'{config} is tested on {run.annotations["test"]}, but the table says {row["test"]}: results on '
+                    'different annotations cannot stand in one table. Mend the config, or the file of tables.'
+                )
+            runs.append(run)
+    return runs
+
+
+def prepare(run: Run, dry_run: bool = False) -> None:
+    """Make the annotation files of a run where a tool can (not in a dry run), and check all that it needs.
+
+    Raises:
+        FileNotFoundError: If data or CLIP's weights are not there.
+        ValueError: If the config cannot be trained, or the folder was begun with another config or other data.
+    """
+    command = run.make_command
+    absent = [word for word in command if word.endswith('.json') and not Path(word).is_file()]
+    if absent:
+        raise FileNotFoundError(f'The annotation file {absent[0]} is not there. {DATA_HELP}')
+    if command and dry_run:
+        return
+    if command:
+        print(f'{run.name}: {shlex.join(command)}', flush=True)
+        if subprocess.run([sys.executable, ROOT / command[1], *command[2:]]).returncode:
+            raise ValueError(f'{shlex.join(command)} failed; its message is above. {DATA_HELP}')
+    if not run.is_done:
+        trains_anew = run.last_checkpoint()[1] is None  # a checkpoint holds CLIP's weights
+        check_config(run.cfg, ('train', 'test') if trains_anew else ('test',))
+    check_record(run)
+
+
+def check_record(run: Run) -> None:
+    """Raise a ValueError if a run's folder was begun with another config or other annotations than now."""
+    recorded, now = run.record(), run.identity()
+    for key, what in (('config_sha256', 'another config'), ('data', 'other annotations')):
+        if recorded and recorded[key] != now[key]:
+            raise ValueError(
+                f'{run.folder} was begun with {what} ({recorded[key]}, now {now[key]}). Delete the folder, or give '
+                f'another --work-dir. {run.folder / "config.py"} is the config that it was begun with.'
+            )
+
+
+def execute(run: Run) -> None:
+    """Train and test a run from where it stands, unless it is done. Raises a Timeout if another process does so."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(run.folder / 'lock', timeout=0):
+        check_record(run)
+        if run.is_done:
+            return
+        record = {**run.identity(), 'starts': [*run.record().get('starts', ()), environment()]}
+        write(run.folder / 'run.json', record)
+        config, last = run.folder / 'config.py', run.cfg.train_cfg.max_epochs
+        config.write_text(run.cfg.pretty_text)
+        epoch, checkpoint = run.last_checkpoint()
+        if epoch < last:
+            resume = ['--resume', checkpoint] if checkpoint else []
+            # val is the test set, which is looked at once, below
+            call(run, TRAIN, config, '--work-dir', run.folder / 'train', '--no-validate', *resume)
+            epoch, checkpoint = run.last_checkpoint()
+        if epoch != last:
+            raise RuntimeError(f'the training ended, but left no readable epoch_{last}.pth.')
+        metrics = run.folder / 'test/metrics.json'
+        call(run, TEST, config, checkpoint, '--work-dir', metrics.parent, '--out', metrics)
+        check_record(run)  # a training is long, and annotations may have been made anew
+        result = {**record, 'checkpoint': str(checkpoint), 'metrics': json.loads(metrics.read_text())}
+        write(run.folder / 'result.json', result)
+
+
+def environment() -> dict:
+    """When, where and by which commit something was computed."""
+    git = ['git', '-C', ROOT, 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
+    cpu = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text())
+    return {
+        'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'commit': subprocess.run(git, capture_output=True, text=True).stdout.strip() or 'unknown',
+        'host': platform.node(),
+        'device': torch.cuda.get_device_name() if torch.cuda.is_available() else cpu[1] if cpu else platform.machine(),
+        'torch': torch.__version__,
+    }
+
+
+def call(run: Run, tool: Path, *args: str | Path) -> None:
+    """Run a tool with its output in a log; raises a RuntimeError with the log's last lines if it fails."""
+    log = run.folder / f'{tool.stem}.log'
+    print(f'  {tool.stem} ... (log: {log})', flush=True)
+    command = [sys.executable, tool, *args]
+    with log.open('ab') as file:  # Linux kills the tool when its parent is gone: 1 is PR_SET_PDEATHSIG
+        done = subprocess.run(command, stdout=file, stderr=file, preexec_fn=lambda: LIBC.prctl(1, signal.SIGKILL))
+    if done.returncode:
+        lines = log.read_text(errors='replace').splitlines()[-10:]
+        raise RuntimeError(f'{tool.name} failed ({done.returncode}). {log} ends with:\n' + '\n'.join(lines))
+
+
+def write(path: Path, content: dict) -> None:
+    """Write a JSON file as a whole or not at all."""
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    os.replace(part, path)
+
+
+def execute_all(runs: list[Run]) -> int:
+    """Execute runs one after the other, whatever becomes of the others; returns the number of those that failed."""
+    failed = 0
+    for number, run in enumerate(runs, start=1):
+        print(f'[{number}/{len(runs)}] {run.name}: {run.to_do()}', flush=True)
+        try:
+            execute(run)
+        except (RuntimeError, ValueError, OSError) as error:
+            failed += 1
+            reason = f'another process is at work in {run.folder}' if isinstance(error, Timeout) else error
+            print(f'error: {run.name}: {reason}', file=sys.stderr, flush=True)
+    return failed
+
+
+def report(table: dict, runs: list[Run], path: Path) -> str:
+    """Write the table of all runs that are done as Markdown and JSON, and return the Markdown."""
+    results = {row['key']: [] for row in table['rows']}
+    for run in filter(lambda run: run.is_done, runs):
+        results[run.row['key']].append(json.loads((run.folder / 'result.json').read_text()))
+    summary = summarize(table, results)
+    markdown = to_markdown(summary)
+    write(path.with_suffix('.json'), summary)
+    path.with_suffix('.md').write_text(markdown, encoding='utf-8')
+    return markdown
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        tables = read_tables(args.tables)
+        if args.list:
+            print('\n'.join(to_text(name, choose(tables, name)) for name in ([args.table] if args.table else tables)))
+            return
+        table = choose(tables, args.table, args.rows)
+        runs = plan(table, sorted(set(args.seeds)), args.work_dir, args.cfg_options)
+        for run in runs:
+            prepare(run, args.dry_run)
+        if args.dry_run:
+            print('\n'.join(f'{run.name}: {run.to_do()}' for run in runs))
+            return
+        failed = execute_all(runs)
+        markdown = report(table, runs, args.work_dir / f'table_{args.table}')
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    except KeyboardInterrupt:
+        sys.exit('interrupted; the same command goes on from the last checkpoint')
+    print(f'\n{markdown}\nWritten to {args.work_dir}/table_{args.table}.md and .json')
+    if failed:
+        sys.exit(f'error: {failed} of {len(runs)} runs failed; the same command tries them again')
+
+
+if __name__ == '__main__':
+    main()
