@@ -1,0 +1,129 @@
+"""The report from the command line, on drawn animals and a small CLAMP and SimpleBaseline with random weights."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+from clamp.report.page import spread_over
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = [str(REPOSITORY / f'configs/demo/{name}_tiny.py') for name in ('clamp', 'simplebaseline')]
+
+
+def load_tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['no/config.py', 'no.pth'], 'no/config.py'),
+        ([CONFIGS[0], 'no.pth', '--out', 'nowhere/report.html'], '--out names a file'),
+        ([CONFIGS[0], 'no.pth', '--gallery', '0'], '--gallery is 0'),
+        ([CONFIGS[0], 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
+    ],
+)
+def test_errors_are_one_line(args, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as error:
+        load_tool('report').main(args)
+    assert str(error.value).startswith('error: ')
+    assert message in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_tell_runs_apart():
+    run_names = load_tool('report').run_names
+    assert run_names([['a/x.py', '1.pth']]) == ['x']
+    assert run_names([['a/x.py', '1.pth'], ['a/y.py', '1.pth']]) == ['x', 'y']
+    assert run_names([['a/x.py', '1.pth'], ['b/x.py', '1.pth']]) == ['a/x', 'b/x']
+    assert run_names([['a/x.py', '1.pth'], ['a/x.py', '2.pth']]) == ['a/x 1', 'a/x 2']
+
+
+def test_the_gallery_spreads_over_oks():
+    assert spread_over(np.array([0.5, 0.1, 0.9, 0.3, 0.7]), 3).tolist() == [0, 1, 2]
+    assert spread_over(np.array([0.5, 0.1]), 9).tolist() == [0, 1]
+
+
+@pytest.fixture(scope='module')
+def data_options(tmp_path_factory) -> list[str]:
+    """Options that put 12 drawn images, one species with a hostile name, in place of the demo's test data."""
+    from clamp.datasets.synthetic import generate_dataset
+
+    root = tmp_path_factory.mktemp('data')
+    generate_dataset(root, 1, 12)
+    path = root / 'annotations/ap10k-val-split1.json'
+    coco = json.loads(path.read_text())
+    used = {ann['category_id'] for ann in coco['annotations']}
+    next(category for category in coco['categories'] if category['id'] in used)['name'] = '</script><b>cow'
+    path.write_text(json.dumps(coco))
+    options = [f'test_dataloader.dataset.data_root={root}/', f'test_evaluator.ann_file={path}']
+    return [*options, 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False']
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp('checkpoints')
+    init_default_scope('mmpose')
+    for seed, config in enumerate(CONFIGS):
+        torch.manual_seed(seed)
+        model = MODELS.build(Config.fromfile(config).model)
+        torch.nn.init.normal_(model.head.final_layer.weight)  # peaks, here and there
+        torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{seed}.pth')
+    return [str(folder / '0.pth'), str(folder / '1.pth')]
+
+
+def page_data(page: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+@pytest.mark.slow
+def test_report_of_two_runs(data_options, checkpoints, tmp_path):
+    out = tmp_path / 'report.html'
+    against = ['--against', CONFIGS[1], checkpoints[1]]
+    load_tool('report').main(
+        [CONFIGS[0], checkpoints[0], *against, '--out', str(out), '--gallery', '9', '--cfg-options', *data_options]
+    )
+    page = out.read_text()
+    metrics = tmp_path / 'metrics.json'
+    load_tool('test').main(
+        [CONFIGS[0], checkpoints[0], '--out', str(metrics), '--work-dir', str(tmp_path), '--cfg-options', *data_options]
+    )
+    for name, value in json.loads(metrics.read_text()).items():
+        assert f'{name}</th><td class="number">{value:.6f}' in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page)  # nothing is loaded
+    assert '</script><b>cow' not in page
+    data = page_data(page)
+    assert len(data['animals']) == 9
+    assert [run['mapName'] for run in data['runs']] == ['score map', 'heatmap']
+    animal = data['animals'][0]
+    assert len(animal['places']) == 2 * len(data['keypoints'])
+    left, top, right, bottom = animal['runs'][1]['mapPlace']
+    assert (left, top, right, bottom) == (0, 0, 1000, 1000)
+
+
+@pytest.mark.slow
+def test_runs_on_other_animals_are_not_compared(data_options, checkpoints, tmp_path):
+    from clamp.report.analysis import same_animals
+    from clamp.report.collect import collect
+
+    tool = load_tool('report')
+    options = dict(option.split('=') for option in data_options[:2])
+    options |= {'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False}
+    run = collect(tool.load_config(CONFIGS[0], checkpoints[0], options), checkpoints[0], 'one', '')
+    other = type(run)(**vars(run) | dict(name='two', annotation_ids=run.annotation_ids[1:]))
+    with pytest.raises(ValueError, match='one and two were tested on different animals'):
+        same_animals(run, other)
+    backwards = type(run)(**vars(run) | dict(annotation_ids=run.annotation_ids[::-1], keypoints=run.keypoints[::-1]))
+    assert (same_animals(run, backwards).keypoints == run.keypoints).all()

@@ -1,0 +1,86 @@
+"""A page on what a model gets right and wrong, and how sure that is; with --against, on the difference of two models.
+
+python tools/report.py configs/ap10k/clamp_vitb.py work_dirs/ap10k/clamp_vitb/epoch_210.pth --out report.html
+python tools/report.py CONFIG CHECKPOINT --against OTHER_CONFIG OTHER_CHECKPOINT --out comparison.html
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+from mmengine.config import Config, DictAction
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint, check_config
+from clamp.report.collect import Run, check_test, collect
+from clamp.report.page import render
+
+
+def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
+    """Read a config with the command line's options, and check it and the checkpoint before anything is run."""
+    cfg = Config.fromfile(path)
+    if options:
+        cfg.merge_from_dict(options)
+    check_config(cfg, ('test',))
+    check_test(cfg)
+    check_checkpoint(checkpoint)
+    return cfg
+
+
+def run_names(tested: list[list[str]]) -> list[str]:
+    """Name each (config, checkpoint) by its config, and by its checkpoint too where that does not tell them apart."""
+    for parts in (lambda config, _: [config.stem], lambda config, _: [config.parent.name, config.stem]):
+        names = ['/'.join(parts(*map(Path, pair))) for pair in tested]
+        if len(set(names)) == len(names):
+            return names
+    return [f'{name} {Path(checkpoint).stem}' for name, (_, checkpoint) in zip(names, tested)]
+
+
+def collect_all(tested: list[list[str]], options: dict | None) -> list[Run]:
+    """Test each (config, checkpoint)."""
+    configs = [load_config(config, checkpoint, options) for config, checkpoint in tested]
+    sources = ['{}, {}'.format(*('/'.join(Path(path).parts[-2:]) for path in pair)) for pair in tested]
+    return [
+        collect(cfg, checkpoint, name, source)
+        for cfg, (_, checkpoint), name, source in zip(configs, tested, run_names(tested), sources)
+    ]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0], epilog='docs/report.md says how the figures are computed.'
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='a second model, tested on the same animals'
+    )
+    parser.add_argument('--out', default='report.html', help='page to write (default: report.html)')
+    parser.add_argument('--gallery', type=int, default=1500, help='most animals in the gallery (default: 1500)')
+    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config(s)'
+    )
+    args = parser.parse_args(argv)
+    out = Path(args.out)
+    tested = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
+    try:
+        if not out.parent.is_dir() or out.is_dir():
+            raise FileNotFoundError(f'{out} cannot be written: --out names a file in a folder that exists.')
+        if args.gallery < 1:
+            raise ValueError(f'--gallery is {args.gallery}; it takes a number from 1.')
+        runs = collect_all(tested, args.cfg_options)
+        print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
+        page = render(runs, args.gallery, seed=args.seed)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    out.write_text(page, encoding='utf-8')
+    print(f'Report, {len(page) / 1e6:.1f} MB: {out.resolve()}')
+
+
+if __name__ == '__main__':
+    main()
