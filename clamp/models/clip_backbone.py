@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import torch
@@ -5,10 +6,12 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from open_clip.transformer import VisionTransformer
+from open_clip.utils import to_2tuple
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from .clip import build_vision_tower, clip_config, image_tower_layout, load_tower, read_weights
+from .clip import build_vision_tower, clip_config, image_tower_layout, load_tower
+from .clip_weights import read_weights
 
 
 @MODELS.register_module()
@@ -28,6 +31,9 @@ class CLIPBackbone(BaseModule):
             this, of skipping a residual branch for a sample. Defaults to 0.
         with_embeds (bool): Whether to compute the global and dense embeddings too. Without, the projection is not
             even built, and the backbone suits any head of MMPose: that is SimpleBaseline. Defaults to True.
+        with_cp (bool): Whether a ViT keeps the inputs of its blocks alone for the backward pass and computes the rest
+            again (gradient checkpointing, under MMPose's name for it): less memory, the same gradients, about a third
+            more time. Defaults to False.
         init_cfg (dict, optional): MMEngine's; CLIP's weights come from ``clip``, not from here. Defaults to None.
 
     Raises:
@@ -40,6 +46,7 @@ class CLIPBackbone(BaseModule):
         input_size: tuple[int, int] = (256, 256),
         drop_path_rate: float = 0.0,
         with_embeds: bool = True,
+        with_cp: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -51,14 +58,18 @@ class CLIPBackbone(BaseModule):
         width, height = input_size
         if vision_cfg.get('patch_size'):
             vision_cfg['image_size'] = (height, width)
+            self._check_tiles(height, width)
         self.tower = build_vision_tower(config['embed_dim'], vision_cfg, config['quick_gelu'])
         self.grid_size = (height // self.stride, width // self.stride)
         if self.is_vit:
-            self._check_tiles(height, width)
             self._adapt_vit(drop_path_rate)
+            self.tower.set_grad_checkpointing(with_cp)
+        elif with_cp:
+            raise ValueError('with_cp=True is for a ViT: in a ResNet, batch norm would count each batch twice.')
         else:
             self._adapt_resnet()
         self.tower.register_load_state_dict_pre_hook(self._resize_loaded_positions)
+        self.tower.register_state_dict_post_hook(partial(_record_grid, grid_size=self.grid_size))
 
     def _adapt_vit(self, drop_path_rate: float) -> None:
         _add_stochastic_depth(self.tower, drop_path_rate)
@@ -82,7 +93,9 @@ class CLIPBackbone(BaseModule):
     def init_weights(self) -> None:
         """Load CLIP's weights (see :func:`clamp.models.clip.load_tower`)."""
         super().init_weights()
-        load_tower(self.tower, self.clip, 'visual.')
+        image_size = clip_config(self.clip)['vision_cfg'].get('image_size', 224)
+        clip_grid = tuple(side // self.stride for side in to_2tuple(image_size))
+        load_tower(self.tower, self.clip, 'visual.', metadata=dict(grid_size=clip_grid))
         if not self.with_embeds:
             read_weights.cache_clear()  # no text tower will ask for the file
 
@@ -146,13 +159,25 @@ class CLIPBackbone(BaseModule):
                 f'whose sides are multiples of {self.stride}, in the codec and in the backbone.'
             )
 
-    def _resize_loaded_positions(self, tower: nn.Module, state_dict: dict, prefix: str, *_) -> None:
-        """Fit a loaded table of position embeddings, of CLIP's own or another input size, to ``input_size``."""
+    def _resize_loaded_positions(self, tower: nn.Module, state_dict: dict, prefix: str, metadata: dict, *_) -> None:
+        """Fit a loaded table of position embeddings, of CLIP's own or another input size, to ``input_size``.
+
+        Its length does not tell a grid of 16x12 from one of 12x16: the grid recorded with it does. Where none is, the
+        table is taken to be of ours, if its length allows, or of a square grid.
+        """
         name = f'{prefix}positional_embedding' if self.is_vit else f'{prefix}attnpool.positional_embedding'
-        if (table := state_dict.get(name)) is not None and len(table) != 1 + self.grid_size[0] * self.grid_size[1]:
-            side = round((len(table) - 1) ** 0.5)
-            if side * side + 1 == len(table):  # else torch's own message about the shapes is the clearest
-                state_dict[name] = resize_positions(table.float(), (side, side), self.grid_size)
+        if (table := state_dict.get(name)) is None:
+            return
+        length = len(table) - 1
+        for grid_size in (metadata.get('grid_size'), self.grid_size, (math.isqrt(length),) * 2):
+            if grid_size and math.prod(grid_size) == length:
+                state_dict[name] = resize_positions(table.float(), grid_size, self.grid_size)
+                return  # else torch's own message about the shapes is the clearest
+
+
+def _record_grid(tower: nn.Module, state_dict: dict, prefix: str, metadata: dict, grid_size: tuple[int, int]) -> None:
+    """Write the grid of the position embeddings beside the version that torch keeps for each module."""
+    metadata['grid_size'] = grid_size
 
 
 def resize_positions(table: Tensor, from_grid: tuple[int, int], to_grid: tuple[int, int]) -> Tensor:

@@ -1,25 +1,24 @@
 """Weight files of every format are written here from random weights; nothing is fetched."""
 
-import time
 import warnings
 
 import open_clip
 import pytest
 import torch
+from mmpose.registry import MODELS
 from safetensors.torch import save_file
 
-from clamp.models import clip as module
 from clamp.models.clip import (
     build_text_tower,
     build_vision_tower,
+    check_text_tower,
     clip_config,
-    find_weights,
+    image_tower_layout,
     load_tower,
-    read_weights,
+    usable_models,
 )
-from tests.conftest import TEXT_CFG, random_clip, tiny_clip
-
-OPENAI = ('ViT-B-16-quickgelu', 'openai')
+from clamp.models.clip_weights import read_weights
+from tests.conftest import TEXT_CFG, random_clip, tiny_clip, tiny_head
 
 
 def torchscript(tensors: dict) -> torch.jit.ScriptModule:
@@ -61,11 +60,8 @@ FORMATS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_cache(monkeypatch, tmp_path):
-    """Caches of CLIP weights are empty, and so is what was read before."""
+def _nothing_read_before():
     read_weights.cache_clear()
-    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
-    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub'))
     yield
     read_weights.cache_clear()
 
@@ -124,6 +120,35 @@ def test_openais_archive_needs_quickgelu(tmp_path):
         load_tower(torch.nn.Module(), dict(model_name='ViT-B-16', pretrained=clip['pretrained']), 'visual.')
 
 
+def test_a_model_reads_its_clip_once_and_lets_go_of_it(monkeypatch, tmp_path):
+    clip = tiny_clip(pretrained=str(tmp_path / 'clip.pt'))
+    reference = random_clip(clip)
+    torch.save(reference.state_dict(), clip['pretrained'])
+    reads = []
+    load = open_clip.factory.load_state_dict
+    monkeypatch.setattr(open_clip.factory, 'load_state_dict', lambda path: reads.append(path) or load(path))
+    head = tiny_head()
+    head['prompt_learner']['text_encoder'] = clip
+    backbone = dict(type='CLIPBackbone', clip=clip, input_size=(32, 32))
+    model = MODELS.build(dict(type='TopdownPoseEstimator', backbone=backbone, head=head))
+    model.init_weights()
+    assert reads == [clip['pretrained']]
+    torch.testing.assert_close(model.backbone.tower.proj, reference.visual.proj)
+    torch.testing.assert_close(model.head.prompt_learner.text_encoder.tower.text_projection, reference.text_projection)
+    assert read_weights.cache_info().currsize == 0
+
+
+def test_a_known_file_tells_its_activation(monkeypatch, tmp_path):
+    clip = tiny_clip(quick_gelu=True, pretrained=str(tmp_path / 'known.pt'))
+    torch.save(random_clip(clip).state_dict(), clip['pretrained'])
+    tower = towers(clip)['visual.']
+    load_tower(tower, clip, 'visual.')  # a file that nobody knows says nothing of its activation
+    read_weights.cache_clear()
+    monkeypatch.setattr('clamp.models.clip_weights.known_weights', lambda: {'known.pt': ('', False)})
+    with pytest.raises(ValueError, match=r'has QuickGELU .*known\.pt.* trained with GELU.* Use quick_gelu=False'):
+        load_tower(tower, clip, 'visual.')
+
+
 @pytest.mark.parametrize('filename', FORMATS)
 @pytest.mark.parametrize('part', [0, 0.5, 0.99])
 def test_a_file_cut_short_is_named(filename, part, tmp_path):
@@ -149,72 +174,6 @@ def test_weights_of_another_model_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=rf'vit\.pt does not hold the visual tower of .*{reason}'):
             load_tower(towers(other)['visual.'], other, 'visual.')
-
-
-def test_a_file_without_a_clip_is_refused(tmp_path):
-    path = str(tmp_path / 'resnet50.pth')
-    torch.save({'fc.weight': torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match=r'resnet50\.pth holds no CLIP'):
-        read_weights(path)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    for missing in (str(tmp_path / 'clip.pt'), 'clip.safetensors', 'weights/clip'):
-        with pytest.raises(FileNotFoundError, match=missing):
-            find_weights('ViT-B-16', missing)
-
-
-def test_an_unknown_tag_lists_the_tags():
-    with pytest.raises(ValueError, match=r"'opanai' is neither a file nor a tag of 'RN50-quickgelu'.* openai, yfcc15m"):
-        find_weights('RN50-quickgelu', 'opanai')
-    with pytest.raises(ValueError, match=r"'openai' is neither a file nor a tag of None\. Its tags: none"):
-        find_weights(None, 'openai')
-
-
-def test_offline_ends_at_once_and_says_what_to_fetch_and_where_it_goes(monkeypatch, tmp_path):
-    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
-    monkeypatch.setattr(module, 'download_pretrained', lambda tag: pytest.fail('the network was tried'))
-    start = time.perf_counter()
-    with pytest.raises(FileNotFoundError) as error:
-        find_weights(*OPENAI)
-    assert time.perf_counter() - start < 1
-    for part in (*OPENAI, 'open_clip_model.safetensors', '/ViT-B-16.pt', str(tmp_path / 'hub'), "pretrained='path/to"):
-        assert part in str(error.value)
-
-
-def test_a_dead_network_is_asked_once(monkeypatch):
-    requests = []
-
-    def refuse(request, timeout):
-        requests.append(timeout)
-        raise OSError('Name or service not known')
-
-    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', False)
-    monkeypatch.setattr('urllib.request.urlopen', refuse)
-    with pytest.raises(FileNotFoundError, match='network is out of reach'):
-        find_weights(*OPENAI)
-    assert requests == [5]
-
-
-def test_with_a_network_the_tag_is_downloaded(monkeypatch):
-    monkeypatch.setattr(module, '_network', lambda: True)
-    monkeypatch.setattr(module, 'download_pretrained', lambda tag: f'from {tag["hf_hub"]}')
-    assert find_weights(*OPENAI) == 'from timm/vit_base_patch16_clip_224.openai/'
-
-
-def test_cached_files_are_found_without_a_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, '_network', lambda: pytest.fail('the network was tried'))
-    old = tmp_path / 'home/.cache/clip/ViT-B-16.pt'
-    old.parent.mkdir(parents=True)
-    old.touch()
-    assert find_weights(*OPENAI) == str(old)
-    repository = tmp_path / 'hub/models--timm--vit_base_patch16_clip_224.openai'
-    new = repository / 'snapshots/abc/open_clip_model.safetensors'
-    for folder in (new.parent, repository / 'refs'):
-        folder.mkdir(parents=True)
-    (repository / 'refs/main').write_text('abc')
-    new.touch()
-    assert find_weights(*OPENAI) == str(new)
 
 
 def test_unknown_names_list_the_near_ones():
@@ -248,3 +207,40 @@ def test_the_activation_is_that_of_the_weights(name, tag, right):
         clip_config(dict(model_name=name, pretrained=tag))
     config = clip_config(dict(model_name=right, pretrained=tag))
     assert config['quick_gelu'] == right.endswith('-quickgelu')
+
+
+@pytest.mark.parametrize(
+    ('name', 'layout'),
+    [
+        ('RN50-quickgelu', (32, 2048)),
+        ('RN101-quickgelu', (32, 2048)),
+        ('RN50x4-quickgelu', (32, 2560)),
+        ('ViT-B-16', (16, 768)),
+        ('ViT-B-32-quickgelu', (32, 768)),
+        ('ViT-L-14-336-quickgelu', (14, 1024)),
+    ],
+)
+def test_stride_and_channels_of_image_towers(name, layout):
+    assert image_tower_layout(dict(model_name=name)) == layout
+
+
+def test_which_models_of_open_clip_are_usable():
+    usable = set(usable_models())
+    assert {'RN50-quickgelu', 'RN50x64', 'ViT-B-16', 'ViT-bigG-14', 'ViT-S-32-alt', 'ViT-H-14-378-quickgelu'} <= usable
+    # timm towers; pooled by attention; by the mean; another text encoder; another tokenizer; none of CLIP's
+    assert not usable & {
+        'ViT-B-16-SigLIP', 'EVA02-B-16', 'convnext_base', 'coca_ViT-B-32', 'ViT-L-14-CLIPA', 'roberta-ViT-B-32',
+        'nllb-clip-base', 'ViT-H-14-worldwide',
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [('no_causal_mask', True), ('embed_cls', True), ('vocab_size', 64000), ('proj_bias', True), ('pool_type', 'last')],
+)
+def test_other_text_encoders_are_refused_by_what_differs(key, value):
+    clip = tiny_clip()
+    check_text_tower(clip)
+    clip['text_cfg'] = clip['text_cfg'] | {key: value}
+    with pytest.raises(ValueError, match=f'its text_cfg has {key}={value!r}'):
+        check_text_tower(clip)

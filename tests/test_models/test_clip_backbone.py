@@ -1,5 +1,7 @@
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import get_state_dict, save_checkpoint
 from mmpose.registry import MODELS
 
 from clamp.models.clip_backbone import CLIPBackbone, resize_positions
@@ -93,6 +95,34 @@ def test_clip_weights_are_resized_to_the_input_size(kind):
     torch.testing.assert_close(loaded.positional_embedding[0], source.positional_embedding[0])
 
 
+@pytest.mark.parametrize('keep', ['file', 'state_dict', 'bare'])
+def test_positions_of_as_many_cells_in_another_grid_are_resized(kind, keep, tmp_path):
+    """A checkpoint of 6x2 cells in a model of 2x6: as long a table, of other places. The grid is kept beside it."""
+    stride = 8 if kind == 'vit' else 32
+    upright, flat = (CLIPBackbone(tiny_clip(kind), (w * stride, h * stride)) for w, h in ((2, 6), (6, 2)))
+    tables = [(b.tower if kind == 'vit' else b.tower.attnpool).positional_embedding for b in (upright, flat)]
+    wanted = resize_positions(tables[0].detach(), (6, 2), (2, 6))
+    if keep == 'file':  # as MMEngine saves and loads
+        save_checkpoint(dict(state_dict=get_state_dict(upright)), str(tmp_path / 'epoch_1.pth'))
+        load_checkpoint(flat, str(tmp_path / 'epoch_1.pth'))
+    elif keep == 'state_dict':
+        flat.load_state_dict(upright.state_dict())
+    else:  # nothing tells the grid
+        flat.load_state_dict(dict(upright.state_dict()))
+        wanted = tables[0]
+    torch.testing.assert_close(tables[1], wanted)
+
+
+def test_clips_own_grid_is_resized_to_one_of_as_many_cells(tmp_path):
+    clip = tiny_clip('vit', pretrained=str(tmp_path / 'clip.pt'))  # 4x4 cells
+    reference = random_clip(clip)
+    torch.save(reference.state_dict(), clip['pretrained'])
+    backbone = CLIPBackbone(clip, input_size=(64, 16))  # 2x8
+    backbone.init_weights()
+    wanted = resize_positions(reference.visual.positional_embedding, (4, 4), (2, 8))
+    torch.testing.assert_close(backbone.tower.positional_embedding, wanted)
+
+
 def test_resize_positions_by_hand():
     # a class token, then a 1x2 grid with values 0 and 4; half-pixel centres put 4 columns at 0, 1, 3, 4
     table = torch.tensor([[9.0], [0.0], [4.0]])
@@ -130,3 +160,21 @@ def test_stochastic_depth_keeps_the_parameter_names():
 def test_other_towers_are_refused():
     with pytest.raises(ValueError, match='neither a ViT with a class token'):
         MODELS.build(dict(type='CLIPBackbone', clip=dict(model_name='ViT-B-16-SigLIP')))
+
+
+def test_gradient_checkpointing_gives_the_same_gradients():
+    """Stochastic depth included: what is computed again draws the same numbers again."""
+    images, gradients = torch.randn(4, 3, 32, 32), []
+    backbone = CLIPBackbone(tiny_clip('vit'), input_size=(32, 32), drop_path_rate=0.5)
+    checkpointed = CLIPBackbone(tiny_clip('vit'), input_size=(32, 32), drop_path_rate=0.5, with_cp=True)
+    checkpointed.load_state_dict(backbone.state_dict())
+    for model in (backbone, checkpointed):
+        calls = []
+        model.tower.transformer.resblocks[1].register_forward_pre_hook(lambda *_: calls.append(1))  # noqa: B023
+        torch.manual_seed(1)
+        sum(output.sum() for output in model.train()(images)).backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+        assert len(calls) == (2 if model is checkpointed else 1)
+    torch.testing.assert_close(gradients[1], gradients[0])
+    with pytest.raises(ValueError, match='with_cp=True is for a ViT'):
+        CLIPBackbone(tiny_clip('resnet'), input_size=(64, 64), with_cp=True)

@@ -1,0 +1,173 @@
+"""Count parameters and multiply-accumulates (Table 7 of the paper), on the CPU and without any weights.
+
+    python tools/complexity.py configs/ap10k/{simplebaseline,clamp}_{r50,vitb}.py
+
+The counter is ``torch.utils.flop_counter.FlopCounterMode``, which is maintained with torch. It sees every operator that
+is dispatched, so that attention and matrix products outside of modules are counted too, and it tells them apart by the
+module that ran them, from which the paper's smaller count follows. Tracers (fvcore, ``mmengine.analysis``) and module
+hooks (thop, mmcv's of old) each miss some of these. The models run on torch's meta device: nothing is computed.
+
+docs/clip_models.md says what the paper's convention counts.
+"""
+
+import argparse
+import json
+import math
+import sys
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+import clamp  # noqa: F401
+from clamp.models.clip import clip_config
+
+aten = torch.ops.aten
+TEXT_ENCODER = 'head.prompt_learner.text_encoder'
+PROMPTS = (TEXT_ENCODER, 'head.prompt_learner.prompt_encoder')  # what does not depend on the image
+TRAINING_ONLY = ('head.upsample', 'head.feature_loss')
+# the module hooks that the paper's count was made with: operations by element are counted too, two each for a norm
+HOOKED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d)
+BY_ELEMENT = {aten.native_batch_norm: 2, aten.relu_: 1, aten.avg_pool2d: 1}
+
+
+def count_macs(model: nn.Module, size: tuple[int, int]) -> dict[str, dict]:
+    """Run a model once on an image and return the multiply-accumulates of its modules.
+
+    Args:
+        model (nn.Module): A pose estimator. It is moved to the meta device, and so loses its weights.
+        size (tuple[int, int]): (width, height) of the image in pixels.
+
+    Returns:
+        dict[str, dict]: Name of a module (``''`` for the whole model) to multiply-accumulates by operator, those of
+        the modules within it included. Norms, activations and pooling (``BY_ELEMENT``) are counted by element.
+    """
+    formulas = {
+        operator: lambda shape, *_, factor=factor, **__: 2 * factor * math.prod(shape)
+        for operator, factor in BY_ELEMENT.items()
+    }
+    image = torch.empty(1, 3, size[1], size[0], device='meta')
+    # with gradients on, as torch's fused attention for inference is no operator that the counter knows
+    with torch.enable_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+        model.eval().to('meta')(image, None)
+    root = type(model).__name__
+    return {
+        name.removeprefix(root).removeprefix('.'): {operator: flops // 2 for operator, flops in counts.items()}
+        for name, counts in counter.get_flop_counts().items()
+        if name != 'Global'
+    }
+
+
+def full_macs(macs: dict[str, dict], module: str = '') -> int:
+    """Return the multiply-accumulates of a module in convolutions, matrix products and attention."""
+    return sum(count for operator, count in macs.get(module, {}).items() if operator not in BY_ELEMENT)
+
+
+def paper_macs(model: nn.Module, macs: dict[str, dict]) -> int:
+    """Return the multiply-accumulates as Table 7 counts them: in modules of certain types alone.
+
+    No text encoder, no attention pooling, nothing of attention but the projections of the cross-attention, which are
+    linear layers in the authors' code.
+    """
+    total = 0
+    for name, module in model.named_modules():
+        if isinstance(module, HOOKED) and TEXT_ENCODER not in name and 'attnpool' not in name:
+            total += sum(macs.get(name, {}).values())
+        elif isinstance(module, nn.MultiheadAttention) and 'cross_attention' in name:
+            total += macs[name][aten.addmm]
+    return total
+
+
+def count_parameters(model: nn.Module, without: tuple[str, ...] = ()) -> int:
+    """Return the number of parameters of a model at inference, some of its modules left out."""
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(TRAINING_ONLY + without))
+
+
+def paper_parameters(cfg: dict, model: nn.Module) -> int:
+    """Return the number of parameters as Table 7 counts them, without the text encoder.
+
+    CLAMP has two matrices of D x D more in the authors' code, which nothing uses. SimpleBaseline is counted as CLAMP
+    without its prompts: with the projection to the embedding space and the K channels of the score map.
+    """
+    if cfg.backbone.type != 'CLIPBackbone':
+        return count_parameters(model)
+    if cfg.head.type == 'CLAMPHead':
+        return count_parameters(model, (TEXT_ENCODER,)) + 2 * clip_config(cfg.backbone.clip)['embed_dim'] ** 2
+    backbone = cfg.backbone | dict(with_embeds=True)
+    head = cfg.head | dict(in_channels=cfg.head.in_channels + cfg.head.out_channels)
+    return count_parameters(MODELS.build(cfg | dict(backbone=backbone, head=head)))
+
+
+def measure(path: str, size: tuple[int, int] | None = None, options: dict | None = None) -> dict:
+    """Count one config's parameters and multiply-accumulates.
+
+    Args:
+        path (str): The config file.
+        size (tuple[int, int], optional): (width, height) of the input in pixels. Defaults to None, the config's.
+        options (dict, optional): Overrides of the config.
+
+    Returns:
+        dict: ``config``, ``input_size``, ``parameters`` and ``macs``: without and with the text encoder, and as the
+        paper counts. ``macs.image`` is what each image costs when the prompts are kept, as they are at inference.
+    """
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    size = tuple(size or cfg.model.head.decoder.input_size)
+    if cfg.model.backbone.type == 'CLIPBackbone':
+        cfg.model.backbone.input_size = size
+    model = MODELS.build(cfg.model)
+    macs = count_macs(model, size)
+    prompts = sum(full_macs(macs, module) for module in PROMPTS)
+    return dict(
+        config=path,
+        input_size=size,
+        parameters=dict(
+            without_text_encoder=count_parameters(model, (TEXT_ENCODER,)),
+            with_text_encoder=count_parameters(model),
+            paper=paper_parameters(cfg.model, model),
+        ),
+        macs=dict(image=full_macs(macs) - prompts, prompts=prompts, paper=paper_macs(model, macs)),
+    )
+
+
+def as_table(rows: list[dict]) -> str:
+    """Write what :func:`measure` returned as a table in Markdown."""
+    header = 'config | input | M parameters | with text encoder | G MACs an image | prompts, once | paper: M | paper: G'
+    cells = [header.split(' | ')]
+    for row in rows:
+        millions = [f'{count / 1e6:.2f}' for count in row['parameters'].values()]
+        billions = [f'{count / 1e9:.2f}' for count in row['macs'].values()]
+        size = 'x'.join(map(str, row['input_size']))
+        cells.append((row['config'], size, *millions[:2], *billions[:2], millions[2], billions[2]))
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    cells.insert(1, ['-' * width for width in widths])
+    return '\n'.join('| ' + ' | '.join(map(str.ljust, line, widths)) + ' |' for line in cells)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description='Count parameters and multiply-accumulates at inference (Table 7).')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument(
+        '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
+    )
+    parser.add_argument('--json', metavar='FILE', help='save the exact counts as JSON')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    args = parser.parse_args(argv)
+    init_default_scope('mmpose')
+    try:
+        with tqdm(args.configs, 'counting', disable=None, leave=False) as configs:
+            rows = [measure(path, args.size, args.cfg_options) for path in configs]
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(as_table(rows))
+    if args.json:
+        with open(args.json, 'w', encoding='utf-8') as file:
+            json.dump(rows, file, indent=2)
+
+
+if __name__ == '__main__':
+    main()
