@@ -9,8 +9,9 @@ from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from .models.clip import clip_config, find_weights, image_tower_layout
-from .models.prompt_learner import tokenize
+from .models.clip import check_text_tower, clip_config, image_tower_layout
+from .models.clip_weights import find_weights
+from .models.text_encoder import tokenize
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
 SPLIT_HELP = (
@@ -38,11 +39,14 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             check_keypoint_number(cfg.model, loader.dataset)
             check_data(loader.dataset)
             check_evaluator(cfg, split)
+    if 'train' in splits:
+        check_targets(cfg)
     check_sizes(cfg.model)
     learner = cfg.model.head.get('prompt_learner') or {}
     for part in filter(None, (cfg.model.backbone.get('clip'), learner.get('text_encoder'))):
         sizes = clip_config(part)
         if part is learner.get('text_encoder'):
+            check_text_tower(part)
             context_length = sizes['text_cfg'].get('context_length', 77)
             tokenize(learner.keypoint_names, learner.get('num_context_tokens', 8), context_length)
         if 'train' in splits and part.get('pretrained'):
@@ -73,6 +77,24 @@ def check_sizes(model: dict) -> None:
                 f"channels, the input is {'x'.join(map(str, codec.input_size))}, and each of the head's deconvolutions "
                 'doubles the size. See deconv_out_channels and deconv_kernel_sizes.'
             )
+
+
+def check_targets(cfg: Config) -> None:
+    """Check that the targets, drawn by the data preprocessor or by the pipeline, are of the head's codec.
+
+    Raises:
+        ValueError: If nobody draws them, or they are of another codec.
+    """
+    codec = cfg.model.head.get('decoder')
+    steps = {step['type']: step for step in cfg.train_dataloader.dataset.get('pipeline', [])}
+    places = {}
+    if 'GenerateTarget' in steps:
+        places['encoder of GenerateTarget'] = steps['GenerateTarget']['encoder']
+    if 'PackKeypointInputs' in steps:
+        places['model.data_preprocessor.codec'] = cfg.model.get('data_preprocessor', {}).get('codec')
+    for place, found in places.items():
+        if found != codec:
+            raise ValueError(f'{place} is {found}, model.head.decoder is {codec}. Both are the codec of the data set.')
 
 
 def annotation_path(dataset: dict) -> str:
@@ -147,7 +169,7 @@ def check_evaluator(cfg: Config, split: str) -> None:
 
 
 def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
-    """Check that a checkpoint can be read and, if a model is given, that it fits.
+    """Check that a checkpoint can be read and, if a model is given, that it fits, by loading it into the model.
 
     Raises:
         FileNotFoundError: If it is not there.

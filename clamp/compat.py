@@ -108,10 +108,34 @@ def mend_visualizer() -> None:
     OpencvBackendVisualizer.draw_circles = draw_circles_of_one_radius
 
 
+def mend_cpu_processes() -> None:
+    """Let MMEngine's launcher start processes that train on CPUs: it takes a GPU for granted in two places."""
+    import torch
+    from mmengine.dist import utils
+    from mmengine.model import MMDistributedDataParallel
+
+    init_on_gpus, wrap = utils._init_dist_pytorch, MMDistributedDataParallel.__init__
+
+    @functools.wraps(init_on_gpus)
+    def init(backend, init_backend='torch', **kwargs):
+        if torch.accelerator.is_available():
+            return init_on_gpus(backend, init_backend=init_backend, **kwargs)
+        return torch.distributed.init_process_group('gloo', **kwargs)  # NCCL is for GPUs alone
+
+    @functools.wraps(wrap)
+    def wrap_on_any_device(self, module, *args, device_ids=None, **kwargs):
+        on_cpu = next(module.parameters()).device.type == 'cpu'
+        wrap(self, module, *args, device_ids=None if on_cpu else device_ids, **kwargs)
+
+    utils._init_dist_pytorch, MMDistributedDataParallel.__init__ = init, wrap_on_any_device
+
+
 warnings.filterwarnings('ignore', message='pkg_resources is deprecated')  # mmengine 0.10.7 imports it
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')  # mmcv-lite says so
+warnings.filterwarnings('ignore', message="'pin_memory' argument is set as true")  # without a GPU, torch says so
 warnings.filterwarnings('ignore', message='The metainfo config file')  # MMPose finds it in its own wheel
 check_opencv()
 import_mmpose_models()
 allow_mmengine_checkpoints()
 mend_visualizer()
+mend_cpu_processes()

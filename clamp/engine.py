@@ -1,13 +1,16 @@
-"""How MMEngine's runner optimises our models."""
+"""How MMEngine's runner trains our models."""
+
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.model import is_model_wrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import HOOKS
-from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
 
@@ -27,6 +30,99 @@ class EpochSeedHook(Hook):
         """Seed torch on all devices by the run's seed, the epoch and the rank."""
         seed = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
         torch.manual_seed(int(seed[0]))
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compile the tensors' part of the training step by ``torch.compile``: the backbone, and the head with its losses.
+
+    Each is one graph. MMEngine's own option ``compile`` takes the whole ``train_step``, which data samples and
+    optimiser break into many. Validation stays as it is, for compiling it would take longer than it does.
+
+    Args:
+        enable (bool): Defaults to False.
+        **options: Of :func:`torch.compile`, such as ``mode='max-autotune'``. A graph break is an error, unless
+            ``fullgraph=False`` is among them.
+    """
+
+    def __init__(self, enable: bool = False, **options):
+        self.enable = enable
+        self.options = dict(fullgraph=True) | options
+        self.compiled: list[tuple[nn.Module, str, object]] = []
+
+    def before_train(self, runner) -> None:
+        """Compile what MMPose's ``loss`` calls; torch does so when it is first called."""
+        if not self.enable:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head_part = 'compute_losses' if hasattr(model.head, 'compute_losses') else 'forward'
+        for module, name in ((model.backbone, 'forward'), (model.head, head_part)):
+            self.compiled.append((module, name, torch.compile(getattr(module, name), **self.options)))
+
+    def before_train_epoch(self, runner) -> None:
+        """Put the compiled methods in the place of the modules' own."""
+        for module, name, compiled in self.compiled:
+            setattr(module, name, compiled)
+
+    def after_train_epoch(self, runner) -> None:
+        """Give the modules their own methods back."""
+        for module, name, _ in self.compiled:
+            delattr(module, name)
+
+
+@HOOKS.register_module()
+class MatmulPrecisionHook(Hook):
+    """Set the precision of float32 matrix products, see :func:`torch.set_float32_matmul_precision`.
+
+    Args:
+        precision (str): ``'high'`` is TF32 on GPUs that have it. Defaults to ``'highest'``, float32.
+    """
+
+    def __init__(self, precision: str = 'highest'):
+        self.precision = precision
+
+    def before_run(self, runner) -> None:
+        """Set it, for this process."""
+        torch.set_float32_matmul_precision(self.precision)
+
+
+@HOOKS.register_module()
+class DeferredRuntimeInfoHook(RuntimeInfoHook):
+    """MMEngine's hook, but the losses are fetched from the device when they are logged, all steps' in one transfer.
+
+    MMEngine fetches each loss at each step, and so waits for the device to finish the step before it prepares the
+    next. What is logged is the same.
+    """
+
+    def __init__(self):
+        self.pending: list[tuple[str, torch.Tensor]] = []
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        """Keep the losses of a step and, when :class:`mmengine.hooks.LoggerHook` is about to log, pass them on."""
+        self.pending += [(f'train/{name}', value.detach()) for name, value in (outputs or {}).items()]
+        interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
+        due = self.every_n_inner_iters(batch_idx, interval) or self.end_of_epoch(runner.train_dataloader, batch_idx)
+        if due and self.pending:
+            names, values = zip(*self.pending)
+            for name, value in zip(names, torch.stack(values).tolist()):
+                runner.message_hub.update_scalar(name, value)
+            self.pending.clear()
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Train under bfloat16 autocast, on GPUs and on CPUs.
+
+    MMEngine's ``AmpOptimWrapper`` is for GPUs alone, and it scales the loss, which float16 needs and bfloat16, with the
+    exponents of float32, does not.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module):
+        """Enter autocast, on the device of the model."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

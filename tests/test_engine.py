@@ -1,7 +1,14 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
-from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.hooks import LoggerHook
+from mmengine.logging import MessageHub
+from mmengine.structures import PixelData
+from mmpose.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
+
+from clamp.engine import BFloat16OptimWrapper, CompileHook, DeferredRuntimeInfoHook, MatmulPrecisionHook
 
 
 class Block(nn.Module):
@@ -71,3 +78,80 @@ def test_every_trainable_parameter_is_in_one_of_few_groups():
 def test_options_that_would_be_without_effect_are_refused():
     with pytest.raises(ValueError, match=r'custom_keys alone.* has norm_decay_mult too'):
         groups(Block(), norm_decay_mult=0.0, custom_keys={})
+
+
+class TinyRunner(SimpleNamespace):
+    """What the hooks ask of a runner, on an epoch of five batches, logged every two."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            message_hub=MessageHub('test_engine'), hooks=[LoggerHook(interval=2)], train_dataloader=range(5), **kwargs
+        )
+
+
+def test_deferred_losses_are_the_same_losses():
+    losses = torch.arange(10.0).view(5, 2)
+    hook, runner, seen = DeferredRuntimeInfoHook(), TinyRunner(), []
+    for step, (loss, loss_kpt) in enumerate(losses):
+        hook.after_train_iter(runner, step, outputs=dict(loss=loss.requires_grad_(), loss_kpt=loss_kpt))
+        scalars = runner.message_hub.log_scalars
+        seen.append(len(scalars['train/loss'].data[0]) if scalars else 0)
+    assert seen == [0, 2, 2, 4, 5]  # when it is logged, and at the end of the epoch
+    assert scalars['train/loss'].data[0].tolist() == [0, 2, 4, 6, 8]
+    assert scalars['train/loss_kpt'].data[0].tolist() == [1, 3, 5, 7, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('head_type', ['CLAMPHead', 'HeatmapHead'])
+def test_compiled_step_is_one_graph_a_part_and_in_training_alone(kind, head_type):
+    from tests.test_models.test_clamp_head import estimator, samples
+
+    model = estimator(kind).train()
+    if head_type == 'HeatmapHead':  # SimpleBaseline
+        channels, deconvs = (32, 1) if kind == 'vit' else (256, 3)
+        deconvs = dict(deconv_out_channels=(8,) * deconvs, deconv_kernel_sizes=(4,) * deconvs)
+        model.head = MODELS.build(dict(type=head_type, in_channels=channels, out_channels=3, **deconvs))
+        model.train_cfg = dict(compute_acc=False)
+    size = 32 if kind == 'vit' else 64
+    targets = samples(size=size)
+    for sample in targets:
+        sample.gt_fields = PixelData(heatmaps=torch.rand(3, *(2 * (8 if kind == 'vit' else 16,))))
+    images, graphs = torch.randn(2, 3, size, size), []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    hook, runner = CompileHook(enable=True, backend=backend), TinyRunner(model=model)
+    torch.manual_seed(1)
+    eager = model.loss(images, targets)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    torch.manual_seed(1)
+    compiled = model.loss(images, targets)
+    assert len(graphs) == 2
+    hook.after_train_epoch(runner)
+    model.eval()(images, None)
+    assert len(graphs) == 2
+    torch.testing.assert_close(compiled, eager)
+
+
+def test_bfloat16_step_on_the_cpu():
+    model = nn.Linear(4, 4)
+    wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5))
+    with wrapper.optim_context(model):
+        output = model(torch.ones(1, 4))
+    assert output.dtype == torch.bfloat16
+    before = model.bias.detach().clone()
+    wrapper.update_params(output.sum())
+    torch.testing.assert_close(model.bias, before - 0.5)
+    assert model.bias.dtype == torch.float32
+
+
+def test_matmul_precision():
+    try:
+        MatmulPrecisionHook('high').before_run(None)
+        assert torch.get_float32_matmul_precision() == 'high'
+    finally:
+        MatmulPrecisionHook().before_run(None)
+    assert torch.get_float32_matmul_precision() == 'highest'

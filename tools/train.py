@@ -28,7 +28,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from the given checkpoint, or, without a value, from the latest one in the work dir',
     )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision: bfloat16, or float16 on a GPU that lacks it'
+    )
+    parser.add_argument('--compile', action='store_true', help='compile the training step (see docs/speed.md)')
     parser.add_argument('--no-validate', action='store_true', help='leave out validation during training')
     parser.add_argument(
         '--auto-scale-lr',
@@ -61,9 +64,10 @@ def load_config(args: argparse.Namespace) -> Config:
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     if args.amp:
-        bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16' if bfloat16 else 'float16')
-        cfg.optim_wrapper.setdefault('loss_scale', 1.0 if bfloat16 else 'dynamic')
+        lacks_bfloat16 = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+        cfg.optim_wrapper.type = 'AmpOptimWrapper' if lacks_bfloat16 else 'BFloat16OptimWrapper'
+    if args.compile:
+        cfg.default_hooks.compile.enable = True
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.default_hooks.checkpoint.pop('save_best', None)

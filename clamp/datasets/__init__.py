@@ -1,11 +1,11 @@
-from .augmentation import FastRandomBBoxTransform, FastRandomFlip
+from .augmentation import FastRandomBBoxTransform, FastTopdownAffine
 from .loading import LoadTrainImage
 from .packing import PackKeypointInputs
 from .sampler import SeededIndex, SeededSampler
 
 __all__ = [
     'FastRandomBBoxTransform',
-    'FastRandomFlip',
+    'FastTopdownAffine',
     'LoadTrainImage',
     'PackKeypointInputs',
     'SeededIndex',

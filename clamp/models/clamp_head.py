@@ -1,7 +1,7 @@
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from mmengine.structures import InstanceData
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -104,11 +104,27 @@ class CLAMPHead(HeatmapHead):
 
     def _forward(self, feats: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return heatmaps (B, K, H', W'), the score map (B, K, H, W) in [-1, 1] and text_embeds (B, K, D)."""
-        global_embed, image_embeds, feature_map = feats
-        text_embeds = self.prompt_learner(global_embed, image_embeds)
-        score_map = torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
-        fused = torch.cat([feature_map, score_map], dim=1)  # (B, C + K, H, W)
+        score_map, text_embeds = self.compute_score_map(feats)
+        fused = torch.cat([feats[-1], score_map], dim=1)  # (B, C + K, H, W)
         return super().forward((fused,)), score_map, text_embeds
+
+    def compute_score_map(
+        self, feats: tuple[Tensor, Tensor, Tensor], texts: Sequence[str] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the cosine of the image with each prompt (eq. 3-4).
+
+        Args:
+            feats (tuple[Tensor]): As in :meth:`forward`.
+            texts (Sequence[str], optional): P texts in place of the K names, trained on or not. Defaults to None.
+
+        Returns:
+            tuple[Tensor, Tensor]: The score map (B, K, H, W) in [-1, 1] and text_embeds (B, K, D); with ``texts``, P
+            stands for K.
+        """
+        global_embed, image_embeds, _ = feats
+        text_embeds = self.prompt_learner(global_embed, image_embeds, texts)
+        score_map = torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
+        return score_map, text_embeds
 
     def loss(
         self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None
@@ -125,14 +141,32 @@ class CLAMPHead(HeatmapHead):
         Returns:
             dict[str, Tensor]: ``loss_kpt``, and ``loss_spatial`` and ``loss_feature`` where they are configured.
         """
-        heatmaps, score_map, text_embeds = self._forward(feats)
         target = torch.stack([sample.gt_fields.heatmaps for sample in batch_data_samples])
         weights = torch.cat([sample.gt_instance_labels.keypoint_weights for sample in batch_data_samples])
+        keypoints = None
+        if self.feature_loss:
+            keypoints = keypoint_fractions(batch_data_samples).to(weights.device, non_blocking=True)
+        return self.compute_losses(feats, target, weights, keypoints)
+
+    def compute_losses(
+        self, feats: tuple[Tensor, Tensor, Tensor], target: Tensor, weights: Tensor, keypoints: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Compute the losses from tensors alone, which is what :class:`clamp.engine.CompileHook` compiles.
+
+        Args:
+            feats (tuple[Tensor]): As in :meth:`forward`.
+            target (Tensor): Heatmaps (B, K, H', W').
+            weights (Tensor): (B, K), 0 = unlabelled.
+            keypoints (Tensor, optional): (x, y) as fractions of the network input, (B, K, 2), for ``feature_loss``.
+
+        Returns:
+            dict[str, Tensor]: As :meth:`loss`.
+        """
+        heatmaps, score_map, text_embeds = self._forward(feats)
         losses = dict(loss_kpt=self.loss_module(heatmaps, target, weights))
         if self.spatial_loss:
             losses['loss_spatial'] = self.spatial_loss(self.upsample_score_map(score_map, target), target, weights)
         if self.feature_loss:
-            keypoints = keypoint_fractions(batch_data_samples).to(weights.device, non_blocking=True)
             losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, weights)
         return losses
 
@@ -147,18 +181,18 @@ def keypoint_fractions(batch_data_samples: list) -> Tensor:
     """Collect the keypoints of a batch, (B, K, 2), as (x, y) fractions of the network input.
 
     Args:
-        batch_data_samples (list[PoseDataSample]): With ``gt_instances.transformed_keypoints`` (1, K, 2), (x, y) in
-            pixels, where (0, 0) is the centre of the first pixel, and ``input_size`` (width, height).
+        batch_data_samples (list[PoseDataSample]): With ``gt_instances.transformed_keypoints`` (1, K, 2), array or
+            tensor, (x, y) in pixels, where (0, 0) is the centre of the first pixel, and ``input_size`` (width, height).
 
     Raises:
         ValueError: If the pipeline does not pack the keypoints.
     """
-    instances: list[InstanceData] = [sample.gt_instances for sample in batch_data_samples]
-    if 'transformed_keypoints' not in instances[0]:
+    instances = [sample.gt_instances for sample in batch_data_samples]
+    if not hasattr(instances[0], 'transformed_keypoints'):
         raise ValueError(
             'feature_loss needs the keypoints in the network input. Let the train pipeline end with '
-            "dict(type='PackPoseInputs', pack_transformed=True)."
+            "dict(type='PackKeypointInputs') or dict(type='PackPoseInputs', pack_transformed=True)."
         )
-    pixels = np.concatenate([instance.transformed_keypoints[..., :2] for instance in instances])  # (B, K, 2)
-    size = np.array([sample.metainfo['input_size'] for sample in batch_data_samples])[:, None]  # (B, 1, 2)
-    return torch.from_numpy(((pixels + 0.5) / size).astype(np.float32))
+    pixels = torch.cat([torch.as_tensor(instance.transformed_keypoints) for instance in instances]).float()
+    size = batch_data_samples[0].metainfo['input_size']  # of one batch, and so of one size
+    return torch.stack([(pixels[..., i] + 0.5) / size[i] for i in range(2)], dim=-1)

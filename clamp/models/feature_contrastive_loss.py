@@ -1,6 +1,7 @@
 import math
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class FeatureContrastiveLoss(nn.Module):
             weights (Tensor): (B, K), 0 = unlabelled. Such keypoints take no part, neither as a row nor as a negative.
 
         Returns:
-            Tensor: The scalar loss, a mean over labelled keypoints; 0 if there are none.
+            Tensor: The scalar loss, a mean over labelled keypoints; 0 if there are none. With several processes it is
+            over those of all of them, so that the mean of the processes' losses is the loss of the whole batch.
         """
         if self.training:
             with torch.no_grad():
@@ -58,7 +60,15 @@ class FeatureContrastiveLoss(nn.Module):
         targets = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)  # (B, K)
         loss = F.cross_entropy(logits, targets, reduction='none')  # prompts to keypoints, softmax over dim 1
         loss = loss + F.cross_entropy(logits.transpose(1, 2), targets, reduction='none')  # keypoints to prompts
-        return self.loss_weight * 0.5 * (loss * labelled).sum() / labelled.sum().clamp(min=1)
+        return self.loss_weight * 0.5 * (loss * labelled).sum() / mean_over_processes(labelled.sum())
+
+
+def mean_over_processes(count: Tensor) -> Tensor:
+    """Return the mean of a count, at least 1 in all, over the processes of a distributed training; it goes without."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return count.clamp(min=1)
+    dist.all_reduce(count)
+    return count.clamp(min=1) / dist.get_world_size()
 
 
 def sample_features(feature_map: Tensor, points: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 from collections.abc import Sequence
 
-import open_clip
 import torch
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
-from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer, Transformer
+from open_clip.transformer import LayerNorm, QuickGELU, Transformer
 from torch import Tensor, nn
 
-from .clip import build_text_tower, clip_config, load_tower, read_weights
+from .clip import load_tower
+from .clip_weights import read_weights
+from .text_encoder import CLIPTextEncoder
 
 
 @MODELS.register_module()
@@ -21,6 +22,10 @@ class PromptLearner(BaseModule):
           - cross-attention to the image, a residual                       (B, K, D)   E_prompt
 
     The first two steps do not depend on the image: in evaluation their result is kept until a weight changes.
+
+    Texts that the model was not trained on can be asked for too. Each attends to the K names and to itself, in both
+    attentions over prompts, and nothing attends to it: the K prompts stay what they are, and the answer to a text does
+    not depend on the others asked for with it. A text that is one of the K names gets that name's prompt.
 
     Notation: B batch, K keypoints, D CLIP's embedding size, (H, W) feature map, N context tokens, L prompt length.
 
@@ -63,36 +68,72 @@ class PromptLearner(BaseModule):
         self.cross_attention = None if cross_attention is None else ImageCrossAttention(embed_dim, **cross_attention)
         self._cached_prompts: tuple | None = None
 
-    def forward(self, global_embed: Tensor, image_embeds: Tensor) -> Tensor:
+    def forward(self, global_embed: Tensor, image_embeds: Tensor, texts: Sequence[str] | None = None) -> Tensor:
         """Return the prompts of each image.
 
         Args:
             global_embed (Tensor): (B, D).
             image_embeds (Tensor): (B, D, H, W).
+            texts (Sequence[str], optional): P texts to ask for in place of the K names, trained on or not. Defaults
+                to None.
 
         Returns:
-            Tensor: text_embeds (B, K, D), not normalised.
-        """
-        prompts = self.encode_prompts().expand(len(global_embed), -1, -1)  # (B, K, D)
-        if self.cross_attention is None:
-            return prompts
-        memory = torch.cat([global_embed[:, None], image_embeds.flatten(2).transpose(1, 2)], dim=1)  # (B, 1 + HW, D)
-        return self.cross_attention(prompts, memory)
+            Tensor: text_embeds (B, K, D), with ``texts`` (B, P, D), not normalised.
 
-    def encode_prompts(self) -> Tensor:
-        """Return the image-independent prompts (K, D), from the last call if nothing has changed since."""
+        Raises:
+            ValueError: If a text is not one of the K names and there is no text encoder, or it makes too long a prompt.
+        """
+        new = self.new_texts(texts or ())
+        prompts = self.encode_prompts(new).expand(len(global_embed), -1, -1)  # (B, K + number of new texts, D)
+        if self.cross_attention is not None:
+            memory = [global_embed[:, None], image_embeds.flatten(2).transpose(1, 2)]
+            prompts = self.cross_attention(prompts, torch.cat(memory, dim=1), self._mask(new))  # memory (B, 1 + HW, D)
+        if texts is None:
+            return prompts
+        return prompts[:, [[*self.keypoint_names, *new].index(text) for text in texts]]  # (B, P, D)
+
+    def new_texts(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Return the texts that are not among the K names, each once."""
+        return tuple(dict.fromkeys(text for text in texts if text not in self.keypoint_names))
+
+    def encode_prompts(self, new: tuple[str, ...] = ()) -> Tensor:
+        """Return the image-independent prompts (K, D), from the last call if nothing has changed since.
+
+        Args:
+            new (tuple[str]): Texts that are not among the K names; theirs are the last rows. Defaults to none.
+
+        Raises:
+            ValueError: As :meth:`forward`.
+        """
         if self.training or torch.is_grad_enabled():
-            return self._encode_prompts()
+            return self._encode_prompts(new)
         device = self.context.device.type
         precision = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        state = precision, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
+        state = new, precision, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
         if self._cached_prompts is None or self._cached_prompts[0] != state:
-            self._cached_prompts = (state, self._encode_prompts())
+            self._cached_prompts = (state, self._encode_prompts(new))
         return self._cached_prompts[1]
 
-    def _encode_prompts(self) -> Tensor:
-        prompts = self.context if self.text_encoder is None else self.text_encoder(self.context)
-        return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts)
+    def _encode_prompts(self, new: tuple[str, ...]) -> Tensor:
+        if self.text_encoder is not None:
+            prompts = self.text_encoder(self.context, [*self.keypoint_names, *new] if new else None)
+        elif not new:
+            prompts = self.context
+        else:
+            raise ValueError(
+                f'A model without a text encoder knows its own keypoint names alone, not {", ".join(map(repr, new))}. '
+                f'They are {", ".join(self.keypoint_names)}.'
+            )
+        return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts, self._mask(new))
+
+    def _mask(self, new: tuple[str, ...]) -> Tensor | None:
+        """Return what is added to the attention over prompts: all see the K names, a new text sees itself as well."""
+        if not new:
+            return None
+        names, total = len(self.keypoint_names), len(self.keypoint_names) + len(new)
+        mask = torch.full((total, total), float('-inf'), device=self.context.device)
+        mask[:, :names] = 0
+        return mask.fill_diagonal_(0)
 
     def _prompt_parameters(self):
         yield self.context
@@ -113,98 +154,6 @@ class PromptLearner(BaseModule):
         read_weights.cache_clear()  # the image tower was loaded before; nobody else wants the file's 0.3 to 0.9 GB
 
 
-class CLIPTextEncoder(nn.Module):
-    """CLIP's frozen text encoder over prompts with learnable context tokens (eq. 2).
-
-    It runs on as many tokens as the longest prompt needs instead of CLIP's 77: its attention is causal, so that what
-    comes after [EOT] changes nothing.
-
-    Args:
-        clip (dict): The CLIP, as in :mod:`clamp.models.clip`.
-        names (Sequence[str]): The K keypoint names.
-        num_context_tokens (int): N.
-
-    Raises:
-        ValueError: If the text encoder is not CLIP's causal transformer, or a prompt is longer than it takes.
-    """
-
-    def __init__(self, clip: dict, names: Sequence[str], num_context_tokens: int):
-        super().__init__()
-        config = clip_config(clip)
-        self.clip = clip
-        if others := {'hf_model_name', 'hf_tokenizer_name', 'tokenizer_kwargs'} & set(config['text_cfg']):
-            raise ValueError(
-                f'{clip.get("model_name", clip)} does not read what the tokenizer of CLIP writes: it has '
-                f"{', '.join(sorted(others))}. Use a model with CLIP's own text encoder, such as ViT-B-16-quickgelu."
-            )
-        self.tower = build_text_tower(config['embed_dim'], config['text_cfg'], config['quick_gelu'])
-        if (
-            not isinstance(self.tower, TextTransformer)
-            or self.tower.attn_mask is None
-            or self.tower.cls_emb is not None
-        ):
-            raise ValueError(f"The text encoder of {clip.get('model_name', clip)} is not CLIP's causal transformer.")
-        self.embed_dim, self.width = config['embed_dim'], self.tower.width
-        self.num_context_tokens = num_context_tokens
-        tokens, eot = tokenize(names, num_context_tokens, self.tower.context_length)
-        self.register_buffer('tokens', tokens, persistent=False)  # (K, L)
-        self.register_buffer('eot', eot, persistent=False)  # (K,), the position of [EOT]
-        self.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'CLIPTextEncoder':
-        """Stay in evaluation mode: the encoder is frozen."""
-        return super().train(False)
-
-    def forward(self, context: Tensor) -> Tensor:
-        """Encode the prompts [SOT] context [name] [EOT].
-
-        Args:
-            context (Tensor): (N, width of the text encoder).
-
-        Returns:
-            Tensor: (K, D).
-        """
-        tower, length = self.tower, self.tokens.shape[1]
-        embeds = tower.token_embedding(self.tokens)  # (K, L, width)
-        context = context.to(embeds.dtype).expand(len(embeds), -1, -1)
-        embeds = torch.cat([embeds[:, :1], context, embeds[:, 1 + self.num_context_tokens :]], dim=1)
-        embeds = embeds + tower.positional_embedding[:length]
-        embeds = tower.transformer(embeds, attn_mask=tower.attn_mask[:length, :length])
-        pooled = tower.ln_final(embeds[torch.arange(len(embeds), device=embeds.device), self.eot])  # (K, width)
-        return pooled @ tower.text_projection
-
-
-def tokenize(names: Sequence[str], num_context_tokens: int, context_length: int) -> tuple[Tensor, Tensor]:
-    """Tokenize names, with room for the context tokens after [SOT].
-
-    Args:
-        names (Sequence[str]): K names.
-        num_context_tokens (int): N.
-        context_length (int): The most tokens that the text encoder takes, 77 for CLIP.
-
-    Returns:
-        tuple[Tensor, Tensor]: Tokens (K, L) with zeros at the N places of the context, and the position of [EOT] (K,).
-
-    Raises:
-        ValueError: If a name is empty, or its prompt has more than ``context_length`` tokens.
-    """
-    tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=1024)
-    rows = []
-    for name, row in zip(names, tokenizer(list(names)).tolist()):
-        row = row[: row.index(tokenizer.eot_token_id) + 1]  # [SOT] name [EOT]
-        length = len(row) + num_context_tokens
-        if length > context_length or len(row) == 2:
-            raise ValueError(
-                f'The keypoint name {name!r} makes a prompt of {length} tokens ({num_context_tokens} of context, '
-                f'[SOT], {len(row) - 2} of the name, [EOT]); the text encoder takes between '
-                f'{num_context_tokens + 3} and {context_length}. Change the name or num_context_tokens.'
-            )
-        rows.append(row[:1] + [0] * num_context_tokens + row[1:])
-    longest = max(map(len, rows))
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    return tokens, torch.tensor([len(row) - 1 for row in rows])
-
-
 class PromptEncoder(nn.Module):
     """Transformer over the K prompts, which lets keypoints see each other (Section 3.2).
 
@@ -219,9 +168,9 @@ class PromptEncoder(nn.Module):
         self.transformer = Transformer(embed_dim, num_layers, num_heads, act_layer=QuickGELU)
         self.ln_final = LayerNorm(embed_dim)
 
-    def forward(self, prompts: Tensor) -> Tensor:
-        """Encode prompts, (K, D) to (K, D)."""
-        return self.ln_final(self.transformer(prompts[None])[0])
+    def forward(self, prompts: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Encode prompts, (K, D) to (K, D); ``mask`` (K, K) is added to the attention."""
+        return self.ln_final(self.transformer(prompts[None], attn_mask=mask)[0])
 
 
 class ImageCrossAttention(nn.Module):
@@ -262,17 +211,18 @@ class ImageCrossAttention(nn.Module):
             elif name.endswith('bias'):
                 nn.init.zeros_(parameter)
 
-    def forward(self, prompts: Tensor, memory: Tensor) -> Tensor:
+    def forward(self, prompts: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Refine prompts.
 
         Args:
             prompts (Tensor): (B, K, D).
             memory (Tensor): The global and the dense image embeddings, (B, 1 + HW, D), not normalised.
+            mask (Tensor, optional): (K, K), added to the attention of prompts to prompts. Defaults to None.
 
         Returns:
             Tensor: (B, K, D).
         """
         refined, memory = self.text_proj(prompts), self.memory_proj(memory)  # (B, K, width), (B, 1 + HW, width)
         for layer in self.layers:
-            refined = layer(refined, memory)
+            refined = layer(refined, memory, tgt_mask=mask)
         return prompts + self.gamma * self.out_proj(refined)

@@ -6,9 +6,10 @@ _base_ = [
 ]
 
 model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
     head=dict(
         out_channels=len(_base_.keypoint_names),
         decoder=_base_.codec,
         prompt_learner=dict(keypoint_names=_base_.keypoint_names),
-    )
+    ),
 )

@@ -6,11 +6,12 @@ _base_ = [
 ]
 
 model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
     head=dict(
         out_channels=len(_base_.keypoint_names),
         decoder=_base_.codec,
         prompt_learner=dict(keypoint_names=_base_.keypoint_names),
-    )
+    ),
 )
 train_cfg = dict(max_epochs=24, val_interval=4)
 param_scheduler = _base_.param_scheduler

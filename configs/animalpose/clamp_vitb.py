@@ -6,10 +6,11 @@ _base_ = [
 ]
 
 model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
     head=dict(
         out_channels=len(_base_.keypoint_names),
         decoder=_base_.codec,
         prompt_learner=dict(keypoint_names=_base_.keypoint_names),
-    )
+    ),
 )
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))

@@ -5,7 +5,10 @@ _base_ = [
     '../_base_/schedules/adamw_14e.py',
 ]
 
-model = dict(head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec))
+model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
+    head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec),
+)
 train_cfg = dict(max_epochs=24, val_interval=4)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(end=24, T_max=24)

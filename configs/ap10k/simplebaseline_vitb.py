@@ -5,5 +5,8 @@ _base_ = [
     '../_base_/schedules/adamw_210e.py',
 ]
 
-model = dict(head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec))
+model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
+    head=dict(out_channels=len(_base_.keypoint_names), decoder=_base_.codec),
+)
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))

@@ -33,7 +33,7 @@ def samples(batch: int = 2, size: int = 32) -> list:
 def estimator(kind: str, **head) -> torch.nn.Module:
     size = 32 if kind == 'vit' else 64
     model = dict(
-        type='TopdownPoseEstimator',
+        type='TopdownHeatmapEstimator',
         backbone=dict(type='CLIPBackbone', clip=tiny_clip(kind), input_size=(size, size)),
         head=tiny_head(kind, **head),
         test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),

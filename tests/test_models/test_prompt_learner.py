@@ -2,7 +2,8 @@ import open_clip
 import pytest
 import torch
 
-from clamp.models.prompt_learner import CLIPTextEncoder, PromptLearner, tokenize
+from clamp.models.prompt_learner import PromptLearner
+from clamp.models.text_encoder import CLIPTextEncoder, pack_prompts, tokenize
 from tests.conftest import NAMES, random_clip, tiny_clip
 
 SOT, EOT = 49406, 49407
@@ -22,6 +23,17 @@ def test_tokens_by_hand():
     assert eot.tolist() == [5, 4]
 
 
+def test_packed_prompts_by_hand():
+    """[SOT] and two of context, then 'left eye' and 'nose' with their [EOT]: each sees the first three and itself."""
+    tokens, positions, mask, ends = pack_prompts(['left eye', 'nose'], 2, 77)
+    assert tokens.tolist() == [SOT, 0, 0, 1823, 3272, EOT, 8231, EOT]
+    assert positions.tolist() == [0, 1, 2, 3, 4, 5, 3, 4]
+    assert ends.tolist() == [5, 7]
+    seen = [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5], [0, 1, 2, 6], [0, 1, 2, 6, 7]]
+    assert [(row == 0).nonzero()[:, 0].tolist() for row in mask] == seen
+    assert mask[~(mask == 0)].unique().tolist() == [float('-inf')]
+
+
 def test_name_too_long_is_named():
     with pytest.raises(ValueError, match="'nose nose nose nose' makes a prompt of 9 tokens"):
         tokenize(['left eye', 'nose nose nose nose'], 3, 8)
@@ -30,7 +42,7 @@ def test_name_too_long_is_named():
 
 
 @pytest.mark.parametrize('quick_gelu', [False, True])
-def test_truncated_encoder_is_open_clips_text_encoder(quick_gelu):
+def test_packed_encoder_is_open_clips_text_encoder(quick_gelu):
     """With the embeddings of real words as context, the prompt is a sentence that open_clip can encode itself."""
     clip = tiny_clip(quick_gelu=quick_gelu)
     encoder = CLIPTextEncoder(clip, NAMES, num_context_tokens=3)
@@ -38,7 +50,7 @@ def test_truncated_encoder_is_open_clips_text_encoder(quick_gelu):
     state_dict = open_clip.model.convert_to_custom_text_state_dict(reference.state_dict())
     state_dict = {key.removeprefix('text.'): value for key, value in state_dict.items() if key.startswith('text.')}
     encoder.tower.load_state_dict(state_dict)
-    assert encoder.tokens.shape == (3, 8)  # [SOT] 3 context, 3 of 'right back paw' [EOT], not 20
+    assert encoder.tokens.shape == (4 + 3 + 2 + 4,)  # [SOT] 3 context, and the names with their [EOT], not 3 x 20
 
     words = open_clip.tokenizer.SimpleTokenizer(context_length=20)
     context = reference.token_embedding(words(['a photo of'])[0, 1:4])
@@ -76,7 +88,7 @@ def test_prompt_encoder_lets_keypoints_see_each_other():
         output = prompts.encode_prompts()
         names = prompts.text_encoder.tokens
         prompts.text_encoder.tokens = names.clone()
-        prompts.text_encoder.tokens[0, 9] = 1000  # another word in the first name
+        prompts.text_encoder.tokens[9] = 1000  # another word in the first name
         changed = (prompts.encode_prompts() - output).abs().amax(1) > 1e-6
         assert changed.tolist() == [True, mixes, mixes]
 
@@ -125,3 +137,43 @@ def test_no_cross_attention():
     prompts = learner(cross_attention=None).eval()
     embeds = prompts(torch.randn(2, 24), torch.randn(2, 24, 4, 4))
     torch.testing.assert_close(embeds[0], embeds[1])
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_a_trained_name_asked_for_as_a_text_is_the_trained_prompt(training):
+    prompts = learner(cross_attention=dict(width=16, num_layers=2, num_heads=2, dropout=0.0, init_gamma=1.0))
+    prompts.train(training)
+    embeds = torch.randn(2, 24), torch.randn(2, 24, 4, 4)
+    trained = prompts(*embeds)
+    assert torch.equal(prompts(*embeds, ['nose', 'left eye', 'nose']), trained[:, [1, 0, 1]])
+    # and so it is beside texts that are not known: these do not change what is
+    mixed = prompts(*embeds, ['hoof', 'nose', 'left ear tip', 'left eye'])
+    torch.testing.assert_close(mixed[:, [1, 3]], trained[:, [1, 0]], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(mixed[:, 0], mixed[:, 2], atol=1e-3)
+
+
+def test_the_answer_to_a_text_does_not_depend_on_the_others():
+    prompts = learner(cross_attention=dict(width=16, num_layers=2, num_heads=2, init_gamma=1.0)).eval()
+    embeds = torch.randn(2, 24), torch.randn(2, 24, 4, 4)
+    alone = prompts(*embeds, ['hoof'])
+    assert alone.shape == (2, 1, 24)
+    torch.testing.assert_close(prompts(*embeds, ['left ear tip', 'hoof'])[:, 1:], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_text_is_encoded_as_a_name_would_be():
+    """Without attention between prompts, a model that has the text among its names says the same."""
+    parts = dict(prompt_encoder=None, cross_attention=None)
+    prompts = learner(**parts)
+    other = PromptLearner([*NAMES[:2], 'hoof of a long name'], text_encoder=tiny_clip(), **parts)
+    other.load_state_dict(prompts.state_dict())
+    embeds = torch.randn(1, 24), torch.randn(1, 24, 4, 4)
+    expected = other(*embeds)[:, 2:]
+    torch.testing.assert_close(prompts(*embeds, ['hoof of a long name']), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_matrix_knows_its_own_names_alone():
+    prompts = learner(text_encoder=None, embed_dim=24).eval()
+    embeds = torch.randn(1, 24), torch.randn(1, 24, 4, 4)
+    assert torch.equal(prompts(*embeds, ['nose']), prompts(*embeds)[:, 1:2])
+    with pytest.raises(ValueError, match=r"without a text encoder .* not 'hoof'"):
+        prompts(*embeds, ['nose', 'hoof'])

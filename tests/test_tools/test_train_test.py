@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,8 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     assert config('--resume').load_from == config('--resume', 'auto').load_from == 'epoch_4.pth'
     assert config('--auto-scale-lr').auto_scale_lr.enable
     assert config('--no-validate').val_dataloader is None
+    assert config('--amp').optim_wrapper.type == 'BFloat16OptimWrapper'
+    assert [config(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
 
@@ -236,3 +239,35 @@ def test_mmposes_inference_works_on_our_checkpoint(trained, data_options):
     assert sample.pred_instances.keypoints.shape == (1, 17, 2)
     assert sample.pred_instances.keypoint_scores.shape == (1, 17)
     assert model.dataset_meta['num_keypoints'] == 17
+
+
+@pytest.mark.slow
+def test_two_processes_on_cpus(trained, data_options, tmp_path):
+    """The scripts for many GPUs run without any: two processes train, and find the metrics that one process finds."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+    environment = os.environ | dict(OMP_NUM_THREADS='1', PATH=path, PORT=str(port))
+
+    def dist(name: str, *args: str) -> None:
+        command = ['bash', str(REPOSITORY / f'tools/dist_{name}.sh'), *args]
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+        assert result.returncode == 0, result.stderr
+
+    dist('train', CONFIG, '2', *train(data_options, tmp_path / 'two', 1, '--no-validate')[1:])
+    logged = scalars(tmp_path / 'two')
+    assert len(logged) == math.ceil(steps_per_epoch(data_options) / 2)
+    assert all(math.isfinite(line['loss_feature']) for line in logged)
+
+    checkpoint, metrics = str(trained[0] / 'epoch_2.pth'), []
+    for number in (1, 2):
+        out = tmp_path / f'{number}.json'
+        options = ['--work-dir', str(tmp_path / str(number)), '--out', str(out), '--cfg-options', *data_options]
+        if number == 1:
+            result = run('test', CONFIG, checkpoint, *options)
+            assert result.returncode == 0, result.stderr
+        else:
+            dist('test', CONFIG, checkpoint, '2', *options)
+        metrics.append(json.loads(out.read_text()))
+    assert metrics[0] == metrics[1]

@@ -5,7 +5,6 @@ codec = dict(input_size=(224, 224))
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[5].update(input_size=(224, 224))  # TopdownAffine
-train_pipeline[6].encoder.update(codec)
 val_pipeline = _base_.val_pipeline
 val_pipeline[2].update(input_size=(224, 224))
 

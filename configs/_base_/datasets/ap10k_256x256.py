@@ -13,10 +13,9 @@ train_pipeline = [
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),
-    dict(type='RandomBBoxTransform'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs', pack_transformed=True),
+    dict(type='FastRandomBBoxTransform'),
+    dict(type='FastTopdownAffine', input_size=codec['input_size']),
+    dict(type='PackKeypointInputs'),  # the data preprocessor draws the targets
 ]
 val_pipeline = [
     dict(type='LoadImage'),
@@ -31,6 +30,8 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
+    collate_fn=dict(type='default_collate'),
     sampler=dict(type='SeededSampler', shuffle=True),
     dataset=dict(
         type='AP10KDataset',

@@ -8,10 +8,9 @@ train_pipeline = [
     dict(type='LoadTrainImage'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
-    dict(type='RandomBBoxTransform', shift_factor=0.1, scale_factor=(0.8, 1.25), rotate_factor=30),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder={**_base_.codec, **codec}),
-    dict(type='PackPoseInputs', pack_transformed=True),
+    dict(type='FastRandomBBoxTransform', shift_factor=0.1, scale_factor=(0.8, 1.25), rotate_factor=30),
+    dict(type='FastTopdownAffine', input_size=codec['input_size']),
+    dict(type='PackKeypointInputs'),
 ]
 val_pipeline = [
     dict(type='LoadImage'),

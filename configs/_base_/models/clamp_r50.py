@@ -2,9 +2,9 @@
 clip = dict(model_name='RN50-quickgelu', pretrained='openai')
 
 model = dict(
-    type='TopdownPoseEstimator',
+    type='TopdownHeatmapEstimator',
     data_preprocessor=dict(
-        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+        type='HeatmapDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
     backbone=dict(type='CLIPBackbone', clip=clip, input_size=(256, 256)),
     head=dict(

@@ -1,8 +1,8 @@
 # SimpleBaseline with the image tower of CLIP's ResNet-50. A leaf config adds K and the codec of its data set.
 model = dict(
-    type='TopdownPoseEstimator',
+    type='TopdownHeatmapEstimator',
     data_preprocessor=dict(
-        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+        type='HeatmapDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
     backbone=dict(
         type='CLIPBackbone',

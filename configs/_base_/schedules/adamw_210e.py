@@ -4,7 +4,7 @@ train_cfg = dict(max_epochs=210, val_interval=10)
 
 optim_wrapper = dict(
     constructor='GroupedOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-4),
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-4, fused=True),
 )
 
 param_scheduler = [

@@ -1,0 +1,28 @@
+import pytest
+import torch
+from mmpose.models import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.testing import get_packed_inputs
+
+from tests.test_models.test_clamp_head import estimator
+
+
+@pytest.mark.parametrize('flip_test', [True, False])
+def test_predictions_are_mmposes_with_half_the_passes(kind, flip_test):
+    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
+    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+    model = estimator(kind, decoder=codec).eval()
+    model.test_cfg = dict(model.test_cfg, flip_test=flip_test, output_heatmaps=True)
+    images, passes = torch.randn(3, 3, size, size), []
+    model.backbone.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
+    predictions = []
+    for cls in (TopdownPoseEstimator, MODELS.get('TopdownHeatmapEstimator')):
+        samples = get_packed_inputs(3, num_keypoints=3, img_shape=(size, size), input_size=(size, size))['data_samples']
+        for sample in samples:
+            sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
+        with torch.no_grad():
+            predictions.append(cls.predict(model, images, samples))
+    for theirs, ours in zip(*predictions):
+        torch.testing.assert_close(ours.pred_fields.heatmaps, theirs.pred_fields.heatmaps, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(ours.pred_instances.keypoint_scores, theirs.pred_instances.keypoint_scores)
+    assert passes == ([3, 3, 6] if flip_test else [3, 3])
