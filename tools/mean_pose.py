@@ -16,20 +16,7 @@ from xtcocotools.cocoeval import COCOeval
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data
-
-
-def mean_pose(annotations: list[dict]) -> np.ndarray:
-    """Return the mean place of each keypoint in its box, (K, 2), (x, y) as fractions of the box.
-
-    Args:
-        annotations (list[dict]): COCO keypoint annotations; unlabelled keypoints do not count.
-    """
-    keypoints = np.array([annotation['keypoints'] for annotation in annotations], float)
-    keypoints = keypoints.reshape(len(annotations), -1, 3)  # (N, K, 3)
-    boxes = np.array([annotation['bbox'] for annotation in annotations], float)[:, None]  # (N, 1, 4)
-    fractions = (keypoints[..., :2] - boxes[..., :2]) / boxes[..., 2:]
-    labelled = keypoints[..., 2:] > 0
-    return (fractions * labelled).sum(0) / labelled.sum(0).clip(min=1)
+from clamp.datasets.mean_pose import mean_pose
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:

@@ -1,0 +1,298 @@
+"""Poses and score maps of any image: RGB arrays or paths in, plain numpy out.
+
+::
+
+    from clamp.inference import PosePredictor
+
+    predictor = PosePredictor('configs/demo/clamp_tiny.py', 'work_dirs/demo/clamp_tiny/epoch_14.pth')
+    [[pose]] = predictor(['dog.jpg'])
+    pose.keypoints, pose.scores                                   # (K, 2) in pixels of the image, (K,)
+    [[score_map]] = predictor.score_maps(['dog.jpg'], texts=['left ear tip', 'hoof'])
+    score_map.values, score_map.peaks()                           # (2, H, W), cosine; (2, 2) in pixels of the image
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS
+
+from .checks import check_checkpoint, check_config, check_keypoint_number
+from .media import read_image
+
+Image = np.ndarray | str | os.PathLike
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One animal of an image.
+
+    Attributes:
+        box (np.ndarray): (4,), the box asked for: x, y, width, height, in pixels of the image.
+        keypoints (np.ndarray): (K, 2), (x, y) in pixels of the image, in the order of the predictor's
+            ``keypoint_names``.
+        scores (np.ndarray): (K,), the heatmaps' maxima.
+    """
+
+    box: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """Score of the animal as MMPose's CocoMetric computes it: the mean of the keypoints' scores above 0.2, or 0."""
+        certain = self.scores[self.scores > 0.2]
+        return float(certain.mean()) if len(certain) else 0.0
+
+
+@dataclass(frozen=True)
+class ScoreMap:
+    """How alike each place of an animal's crop and each of P texts are (eq. 3-4, Figure 4).
+
+    Attributes:
+        box (np.ndarray): (4,), the part of the animal's box that is in the image: x, y, width, height, in pixels.
+        texts (list[str]): The P texts.
+        values (np.ndarray): (P, H, W), cosine in [-1, 1], at the resolution of the feature map.
+        to_image (np.ndarray): (2, 3), the affine map from the (column, row) of a cell's centre to (x, y) in pixels of
+            the image, in the manner of ``cv2.warpAffine``.
+    """
+
+    box: np.ndarray
+    texts: list[str]
+    values: np.ndarray
+    to_image: np.ndarray
+
+    def on_image(self, height: int, width: int) -> np.ndarray:
+        """Return the maps at the pixels of the image, (P, height, width), bilinear, NaN outside the crop."""
+        _, rows, columns = self.values.shape
+        corners = np.array([[-0.5, -0.5], [columns - 0.5, rows - 0.5]]) @ self.to_image[:, :2].T + self.to_image[:, 2]
+        x, y = np.arange(width), np.arange(height)[:, None]
+        inside = (x >= corners[0, 0]) & (x <= corners[1, 0]) & (y >= corners[0, 1]) & (y <= corners[1, 1])
+        warp = dict(flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        maps = [cv2.warpAffine(one, self.to_image, (width, height), **warp) for one in self.values]
+        return np.where(inside, np.stack(maps), np.nan)
+
+    def peaks(self) -> np.ndarray:
+        """Return where in its box each text fits best, (P, 2), (x, y) in pixels of the image.
+
+        It is the best of 64 x 64 places, at which the map is interpolated bicubically, since its cells are coarse.
+        """
+        x, y = (start + size * (np.arange(64) + 0.5) / 64 for start, size in zip(self.box[:2], self.box[2:]))
+        places = np.stack(np.meshgrid(x, y), axis=-1)  # (64, 64, 2)
+        cells = cv2.transform(places, cv2.invertAffineTransform(self.to_image)).astype(np.float32)
+        fine = [cv2.remap(one, cells, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for one in self.values]
+        return places.reshape(-1, 2)[np.stack(fine).reshape(len(fine), -1).argmax(1)]
+
+
+class PosePredictor:
+    """Predict poses with a config and a checkpoint of it, whatever the model.
+
+    Images go through the config's own test pipeline, so that keypoints are those of ``tools/test.py``. CLIP's weights
+    are not needed: a checkpoint holds everything.
+
+    Args:
+        config (str | Config): A config of this project, or its path.
+        checkpoint (str): Path of a checkpoint.
+        device (str, optional): Such as ``'cuda:1'``. Defaults to None, the GPU if there is one.
+        cfg_options (dict, optional): Settings of the config to override. Defaults to None.
+
+    Attributes:
+        cfg (Config): The config.
+        model (nn.Module): The MMPose model, in evaluation mode.
+        metainfo (dict): MMPose's description of the keypoints: flip pairs, skeleton, colours, sigmas.
+        keypoint_names (list[str]): The K names: the prompts, if the model has them, else the data set's.
+
+    Raises:
+        FileNotFoundError: If config or checkpoint is not there.
+        ValueError: If the config is inconsistent, or the checkpoint is broken or of another model.
+    """
+
+    def __init__(
+        self, config: str | Config, checkpoint: str, device: str | None = None, cfg_options: dict | None = None
+    ):
+        self.cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        if cfg_options:
+            self.cfg.merge_from_dict(cfg_options)
+        init_default_scope(self.cfg.get('default_scope', 'mmpose'))
+        dataset = self.cfg.test_dataloader.dataset
+        check_config(self.cfg, ())
+        check_keypoint_number(self.cfg.model, dataset)
+        self.metainfo = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))
+        learner = self.cfg.model.head.get('prompt_learner') or {}
+        names = learner.get('keypoint_names') or self.cfg.get('keypoint_names')
+        self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
+        # a KeypointConverter would convert annotations, of which there are none here
+        self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])
+        self.model = MODELS.build(self.cfg.model)
+        check_checkpoint(checkpoint, self.model)  # the weights are in the model then
+        self.model.to(device or get_device()).eval()
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32
+    ) -> list[list[Pose]]:
+        """Predict the poses of all animals of some images.
+
+        Args:
+            images (Sequence[np.ndarray | str]): RGB images (H, W, 3), uint8, or paths.
+            boxes (Sequence[np.ndarray], optional): For each image its animals' boxes (N, 4): x, y, width, height, in
+                pixels. None, for an image or for all, takes the whole image as one box. Defaults to None.
+            batch_size (int): How many animals go through the network at once. Defaults to 32.
+
+        Returns:
+            list[list[Pose]]: For each image, a pose for each of its boxes.
+
+        Raises:
+            FileNotFoundError, ValueError: If an image cannot be read, or an array or a box is malformed.
+        """
+        poses: list[list[Pose]] = [[] for _ in images]
+        for indices, crop_boxes, batch in self._batches(images, boxes, batch_size):
+            with torch.inference_mode():
+                samples = self.model.test_step(batch)
+            for index, box, sample in zip(indices, crop_boxes, samples):
+                found = sample.pred_instances
+                poses[index].append(Pose(box, found.keypoints[0], found.keypoint_scores[0]))
+        return poses
+
+    def score_maps(
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[np.ndarray | None] | None = None,
+        texts: Sequence[str] | None = None,
+        batch_size: int = 32,
+    ) -> list[list[ScoreMap]]:
+        """Compute the score maps of any texts. How unknown texts are encoded: see :class:`PromptLearner`.
+
+        Args:
+            images, boxes, batch_size: As in :meth:`__call__`.
+            texts (Sequence[str], optional): P texts, trained on or not. Defaults to None, the K keypoint names.
+
+        Returns:
+            list[list[ScoreMap]]: For each image, a score map for each of its boxes.
+
+        Raises:
+            ValueError: If the model has no prompts, or a text makes too long a prompt; and as :meth:`__call__`.
+        """
+        texts = self.check_texts(self.keypoint_names if texts is None else texts)
+        maps: list[list[ScoreMap]] = [[] for _ in images]
+        for indices, _, batch in self._batches(images, boxes, batch_size):
+            with torch.inference_mode():
+                data = self.model.data_preprocessor(batch, False)
+                values, _ = self.model.head.compute_score_map(self.model.extract_feat(data['inputs']), texts)
+            for index, sample, value in zip(indices, data['data_samples'], values.float().cpu().numpy()):
+                corners = sample.gt_instances.bboxes[0]
+                box = np.concatenate([corners[:2], corners[2:] - corners[:2]])
+                maps[index].append(ScoreMap(box, texts, value, cells_to_image(sample.metainfo, value.shape[1:])))
+        return maps
+
+    def check_texts(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts as a list.
+
+        Raises:
+            ValueError: If the model has no prompts, there is no text, or a text makes too long a prompt.
+        """
+        head = self.model.head
+        if not hasattr(head, 'compute_score_map'):
+            raise ValueError(f'{type(head).__name__} has no prompts, hence no score maps. Use a config of CLAMP.')
+        if isinstance(texts, str) or not len(texts):
+            raise ValueError(f'texts={texts!r} should be a list of at least one text.')
+        with torch.inference_mode():
+            head.prompt_learner.encode_prompts(head.prompt_learner.new_texts(texts))
+        return list(texts)
+
+    def _batches(self, images: Sequence[Image], boxes: Sequence | None, batch_size: int) -> Iterator[tuple]:
+        """Yield the images' indices, the boxes and the collated batch, for ``batch_size`` animals at a time."""
+        if boxes is not None and len(boxes) != len(images):
+            raise ValueError(f'There are {len(images)} images, but boxes of {len(boxes)}: give one entry for each.')
+        waiting: list[tuple] = []
+        for index, image in enumerate(images):
+            pixels = check_image(image) if isinstance(image, np.ndarray) else read_image(image)
+            height, width = pixels.shape[:2]
+            for box in check_boxes([[0, 0, width, height]] if boxes is None or boxes[index] is None else boxes[index]):
+                waiting.append((index, box, self._sample(pixels, box)))
+                if len(waiting) == batch_size:
+                    yield self._collate(waiting)
+                    waiting = []
+        if waiting:
+            yield self._collate(waiting)
+
+    def _sample(self, image: np.ndarray, box: np.ndarray) -> dict:
+        corners = clip_box(box, *image.shape[1::-1])
+        bgr = np.ascontiguousarray(image[..., ::-1])
+        return self.pipeline(
+            dict(
+                img=bgr,
+                bbox=corners[None].astype(np.float32),
+                bbox_score=np.ones(1, np.float32),
+                **{key: self.metainfo[key] for key in ('dataset_name', 'flip_indices', 'skeleton_links')},
+            )
+        )
+
+    @staticmethod
+    def _collate(waiting: list[tuple]) -> tuple:
+        indices, boxes, samples = zip(*waiting)
+        return indices, boxes, pseudo_collate(samples)
+
+
+def cells_to_image(metainfo: dict, shape: tuple[int, int]) -> np.ndarray:
+    """Return the affine map (2, 3) from (column, row) of a feature cell's centre to (x, y) in pixels of the image.
+
+    Args:
+        metainfo (dict): A ``PoseDataSample``'s: ``input_size``, ``input_center`` and ``input_scale``, all (x, y).
+        shape (tuple[int, int]): Of the feature map, (H, W).
+    """
+    size, scale = np.array(metainfo['input_size']), np.asarray(metainfo['input_scale'])
+    stride = size / shape[::-1]
+    offset = np.asarray(metainfo['input_center']) - scale / 2 + (stride - 1) / 2 * scale / size
+    return np.column_stack([np.diag(stride * scale / size), offset])
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """Return the image.
+
+    Raises:
+        ValueError: If it is not (H, W, 3), uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f'An image should be (H, W, 3), uint8, RGB, but is {image.shape}, {image.dtype}.')
+    return image
+
+
+def check_boxes(boxes: Sequence) -> np.ndarray:
+    """Return boxes as an array (N, 4).
+
+    Raises:
+        ValueError: If they are no (N, 4), or one is empty.
+    """
+    array = np.asarray(boxes, float)
+    if array.size == 0:
+        return array.reshape(0, 4)
+    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all() or (array[:, 2:] <= 0).any():
+        raise ValueError(f'Boxes should be (N, 4): x, y, width, height, both sizes positive, but are {boxes}.')
+    return array
+
+
+def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return the corners of a box within an image, (4,): x1, y1, x2, y2, as MMPose's data sets clip it.
+
+    Args:
+        box (np.ndarray): (4,): x, y, width, height, in pixels.
+        width, height (int): Of the image.
+
+    Raises:
+        ValueError: If the box is outside the image.
+    """
+    corners = np.concatenate([box[:2], box[:2] + box[2:]]).clip(0, [width - 1, height - 1] * 2)
+    if (corners[2:] <= corners[:2]).any():
+        raise ValueError(
+            f'The box {np.asarray(box).tolist()} (x, y, width, height) is outside the image of {width}x{height}.'
+        )
+    return corners

@@ -1,0 +1,155 @@
+"""The tool around PosePredictor: what it writes, what it skips, what it refuses."""
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmpose.datasets import AP10KDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from clamp.inference import Pose, ScoreMap
+
+PATH = Path(__file__).parents[2] / 'tools/predict.py'
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    spec = importlib.util.spec_from_file_location('predict', PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, 'PosePredictor', FakePredictor)
+    return module
+
+
+class FakePredictor:
+    """All keypoints are in the middle of the box, and so are the peaks of all texts but 'corner'."""
+
+    def __init__(self, config, checkpoint, device, cfg_options):
+        self.metainfo = parse_pose_metainfo(AP10KDataset.METAINFO)
+        self.keypoint_names = list(self.metainfo['keypoint_id2name'].values())
+
+    def __call__(self, images, boxes, batch_size):
+        assert len(images) <= batch_size == 2
+        scores = np.full(17, 0.5, np.float32)
+        middles = [[np.tile(box[:2] + box[2:] / 2, (17, 1)) for box in found] for found in boxes]
+        return [[Pose(box, *pair) for box, pair in zip(b, ((m, scores) for m in ms))] for b, ms in zip(boxes, middles)]
+
+    def check_texts(self, texts):
+        if 'no' in texts:
+            raise ValueError('no text')
+
+    def score_maps(self, images, boxes, texts, batch_size):
+        values = np.zeros((len(texts), 5, 5), np.float32)
+        values[:, 2, 2] = 0.75
+
+        def score_map(box):
+            x, y, width, height = box
+            to_image = np.array([[width / 5, 0, x + width / 10 - 0.5], [0, height / 5, y + height / 10 - 0.5]])
+            return ScoreMap(box, list(texts), values, to_image)
+
+        return [[score_map(box) for box in found] for found in boxes]
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    image = np.full((40, 60, 3), 128, np.uint8)
+    for name in ('a.png', 'b.png', 'c.png'):
+        cv2.imwrite(str(folder / name), image)
+    video = cv2.VideoWriter(str(folder / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (60, 40))
+    for _ in range(3):
+        video.write(image)
+    video.release()
+    return folder
+
+
+def run(tool, inputs, out, *args):
+    tool.main(['config.py', 'checkpoint.pth', str(inputs), '--out', str(out), '--batch-size', '2', *args])
+
+
+def read_csv(path):
+    with open(path, newline='') as f:
+        return list(csv.reader(f))
+
+
+def test_everything_is_written(tool, inputs, tmp_path, capsys):
+    out = tmp_path / 'out'
+    run(tool, inputs, out, '--prompts', 'hoof', 'left ear tip')
+    assert '6 animals in 6 frames' in capsys.readouterr().out
+    results = json.loads((out / 'predictions.json').read_text())
+    assert [(one['image_id'], one['file_name'], one['frame']) for one in results] == [
+        (0, 'a.png', None),
+        (1, 'b.png', None),
+        (2, 'c.png', None),
+        (3, 'v.avi', 0),
+        (4, 'v.avi', 1),
+        (5, 'v.avi', 2),
+    ]
+    assert results[0]['keypoints'] == [30, 20, 0.5] * 17
+    assert (results[0]['score'], results[0]['bbox'], results[0]['category_id']) == (0.5, [0, 0, 60, 40], 1)
+    rows = read_csv(out / 'predictions.csv')
+    assert len(rows) == 1 + 6 * 17
+    assert rows[1] == ['a.png', '', '0', 'L_Eye', '30.00', '20.00', '0.5000']
+    rows = read_csv(out / 'prompts.csv')
+    assert len(rows) == 1 + 6 * 2
+    assert rows[-1][:4] == ['v.avi', '2', '0', 'left ear tip']
+    assert float(rows[-1][4]) == pytest.approx(30, abs=1)
+    assert rows[-1][6] == '0.7500'
+    assert cv2.imread(str(out / 'poses/b.png')).shape == (40, 60, 3)
+    assert cv2.imread(str(out / 'poses/b.png'))[20, 30].tolist() != [128] * 3
+    assert cv2.imread(str(out / 'prompts/b.png')).shape == (320, 2 * 480, 3)
+    for kind in ('poses', 'prompts'):
+        video = cv2.VideoCapture(str(out / kind / 'v.avi.mp4'))
+        assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_boxes_ids_and_categories_of_a_coco_file(tool, inputs, tmp_path):
+    coco = dict(
+        images=[dict(id=9, file_name='b.png')],
+        annotations=[dict(image_id=9, bbox=box, category_id=4) for box in ([0, 0, 20, 20], [10, 10, 20, 20])],
+    )
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [(one['image_id'], one['category_id'], one['keypoints'][:2]) for one in results] == [
+        (9, 4, [10, 10]),
+        (9, 4, [20, 20]),
+    ]
+
+
+def test_broken_files_and_boxes_are_skipped_and_named(tool, inputs, tmp_path):
+    (inputs / 'b.png').write_bytes(b'123')
+    cv2.imwrite(str(inputs / 'small.png'), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(SystemExit) as error:
+        run(tool, inputs, tmp_path / 'out', '--box', '10,10,20,20')
+    assert str(error.value).startswith('2 skipped:\n')
+    assert 'b.png cannot be read' in str(error.value)
+    assert 'small.png: The box [10.0, 10.0, 20.0, 20.0]' in str(error.value)
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [one['file_name'] for one in results] == ['a.png', 'c.png', 'v.avi', 'v.avi', 'v.avi']
+    assert results[0]['bbox'] == [10, 10, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--box', '1,2,3'], '--box 1,2,3 should be four numbers'),
+        (['--box', '1,2,0,4'], '--box 1,2,0,4 should be four numbers'),
+        (['--boxes', 'no.json'], 'The boxes no.json are not there'),
+        (['--prompts', 'no'], 'no text'),
+    ],
+)
+def test_errors_come_before_anything_is_written(tool, inputs, tmp_path, args, message):
+    with pytest.raises(SystemExit, match=f'error: {message}'):
+        run(tool, inputs, tmp_path / 'out', *args)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_nothing_is_overwritten(tool, inputs):
+    with pytest.raises(SystemExit, match=r'in is not empty'):
+        run(tool, inputs, inputs)

@@ -1,0 +1,249 @@
+"""Predict poses on own images and videos.
+
+python tools/predict.py CONFIG CHECKPOINT photos/ clip.mp4 --out predictions
+python tools/predict.py CONFIG CHECKPOINT photos/ --boxes annotations.json --prompts "left ear tip" hoof
+"""
+
+import argparse
+import os
+import sys
+
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+import csv
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.colors import Normalize
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from clamp.detection import AnimalDetector
+from clamp.inference import Pose, PosePredictor, ScoreMap, check_boxes, clip_box
+from clamp.media import CocoBoxes, Frame, count_frames, find_sources, read_frames
+from clamp.visualization import draw_pose, overlay_score_map
+
+TILE = 480  # of a drawn score map, in pixels of its longer side
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Predict poses on images, folders of images, and videos.')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('inputs', nargs='+', metavar='input', help='image, folder, video, or a quoted pattern of them')
+    parser.add_argument('--out', default='predictions', help='new folder for the results (default: predictions)')
+    boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument('--boxes', metavar='COCO.json', help='boxes of the animals; without any, the whole image is one')
+    boxes.add_argument('--box', metavar='X,Y,WIDTH,HEIGHT', help='one box for every image, in pixels')
+    boxes.add_argument(
+        '--detector',
+        nargs='?',
+        const='',
+        metavar='WEIGHTS.pth',
+        help="find animals with torchvision's Faster R-CNN, ten classes of COCO; its weights, if not to be downloaded",
+    )
+    parser.add_argument(
+        '--prompts', nargs='+', metavar='TEXT', help='texts whose score maps are drawn, trained on or not'
+    )
+    parser.add_argument('--batch-size', type=int, default=32, help='animals at once (default: 32)')
+    parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+def parse_box(text: str) -> list[list[float]]:
+    """Return the box of --box, (1, 4).
+
+    Raises:
+        ValueError: If it is not four numbers, the last two positive.
+    """
+    try:
+        return check_boxes([[float(number) for number in text.split(',')]]).tolist()
+    except ValueError as error:
+        raise ValueError(f'--box {text} should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive.') from error
+
+
+class PredictionWriter:
+    """Write pictures as they come, and at the end what has been predicted, whatever has happened.
+
+    ``poses/`` has the inputs with the poses over them, ``prompts/`` with the score maps, under the inputs' own names.
+    ``predictions.json`` holds COCO results, ``predictions.csv`` a line for each keypoint, ``prompts.csv`` one for
+    each text.
+
+    Args:
+        folder (str): Where to write.
+        predictor (PosePredictor): Knows the keypoints.
+    """
+
+    def __init__(self, folder: str, predictor: PosePredictor):
+        self.folder, self.predictor = Path(folder), predictor
+        self.results: list[dict] = []
+        self.keypoints: list[tuple] = []
+        self.prompts: list[tuple] = []
+        self.num_frames = 0
+        self.videos: dict[Path, cv2.VideoWriter] = {}
+
+    def __enter__(self) -> 'PredictionWriter':
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, frame: Frame, poses: list[Pose], maps: list[ScoreMap] | None) -> None:
+        """Add a frame with its N poses and, if texts were asked for, N score maps."""
+        self.num_frames += 1
+        if not frame.number:  # the next file
+            self._close_videos()
+        drawn = frame.image
+        place = (frame.source.name, '' if frame.number is None else frame.number)
+        for animal, pose in enumerate(poses):
+            drawn = draw_pose(drawn, pose.keypoints, self.predictor.metainfo, scores=pose.scores)
+            self.results.append(self._result(frame, animal, pose))
+            for name, (x, y), score in zip(self.predictor.keypoint_names, pose.keypoints, pose.scores):
+                self.keypoints.append((*place, animal, name, f'{x:.2f}', f'{y:.2f}', f'{score:.4f}'))
+        self._save(frame, drawn, 'poses')
+        if maps is None:
+            return
+        for animal, score_map in enumerate(maps):
+            best = score_map.values.max((1, 2))
+            for text, (x, y), cosine in zip(score_map.texts, score_map.peaks(), best):
+                self.prompts.append((*place, animal, text, f'{x:.2f}', f'{y:.2f}', f'{cosine:.4f}'))
+        self._save(frame, draw_score_maps(frame.image, maps), 'prompts')
+
+    @staticmethod
+    def _result(frame: Frame, animal: int, pose: Pose) -> dict:
+        return dict(
+            image_id=frame.image_id,
+            category_id=frame.category_ids[animal] if frame.category_ids else 1,
+            keypoints=np.column_stack([pose.keypoints, pose.scores]).astype(float).round(4).flatten().tolist(),
+            score=pose.score,
+            bbox=pose.box.tolist(),
+            file_name=frame.source.name,
+            frame=frame.number,
+        )
+
+    def _save(self, frame: Frame, image: np.ndarray, kind: str) -> None:
+        path = self.folder / kind / frame.source.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        if not frame.source.is_video:
+            if not cv2.imwrite(str(path), bgr):
+                raise ValueError(f'{path} cannot be written.')
+            return
+        path = path if path.suffix.lower() == '.mp4' else Path(f'{path}.mp4')
+        if path not in self.videos:
+            size = bgr.shape[1::-1]
+            self.videos[path] = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.rate, size)
+        self.videos[path].write(bgr)
+
+    def _close_videos(self) -> None:
+        for video in self.videos.values():
+            video.release()
+        self.videos.clear()
+
+    def __exit__(self, *_) -> None:
+        self._close_videos()
+        (self.folder / 'predictions.json').write_text(json.dumps(self.results), encoding='utf-8')
+        columns = ['file', 'frame', 'animal']
+        self._write_csv('predictions.csv', [*columns, 'keypoint', 'x', 'y', 'score'], self.keypoints)
+        if self.prompts:
+            self._write_csv('prompts.csv', [*columns, 'text', 'x', 'y', 'cosine'], self.prompts)
+
+    def _write_csv(self, name: str, columns: list[str], rows: list[tuple]) -> None:
+        with open(self.folder / name, 'w', newline='', encoding='utf-8') as f:
+            csv.writer(f).writerows([columns, *rows])
+
+
+def draw_score_maps(image: np.ndarray, maps: list[ScoreMap]) -> np.ndarray:
+    """Return a picture for each text, side by side: where it fits, its peak, and its highest cosine.
+
+    All share one colour scale, from the lowest to the highest cosine of the frame. Where crops of several animals
+    overlap, the higher cosine counts.
+
+    Args:
+        image (np.ndarray): (H, W, 3), uint8, RGB.
+        maps (list[ScoreMap]): Of its N animals, P texts each.
+
+    Returns:
+        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``; without animals one plain tile.
+    """
+    scale = TILE / max(image.shape[:2])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if not maps:
+        return small
+    values = np.fmax.reduce([score_map.on_image(*image.shape[:2]) for score_map in maps])  # (P, H, W)
+    norm = Normalize(np.nanmin(values), np.nanmax(values))
+    tiles = []
+    for index, text in enumerate(maps[0].texts):
+        tile = overlay_score_map(small, values[index], norm)
+        for score_map in maps:
+            x, y = (score_map.peaks()[index] * scale).round().astype(int).tolist()
+            cv2.drawMarker(tile, (x, y), (0, 0, 0), cv2.MARKER_CROSS, 18, 4, cv2.LINE_AA)
+            cv2.drawMarker(tile, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 16, 2, cv2.LINE_AA)
+        cv2.rectangle(tile, (0, 0), (tile.shape[1], 24), (0, 0, 0), -1)
+        title = f'{text}  {np.nanmax(values[index]):.2f}'
+        cv2.putText(tile, title, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        tiles.append(tile)
+    return np.hstack(tiles)
+
+
+def find_boxes(
+    frames: Iterator[Frame], box: list | None, detector: AnimalDetector | None, skipped: list[str]
+) -> Iterator[Frame]:
+    """Put boxes into the frames that have none; name and leave out those whose boxes do not fit."""
+    for frame in frames:
+        height, width = frame.image.shape[:2]
+        if detector:
+            frame.boxes = detector(frame.image)
+        elif frame.boxes is None:
+            frame.boxes = box or [[0, 0, width, height]]
+        try:
+            frame.boxes = check_boxes(frame.boxes)
+            for one in frame.boxes:
+                clip_box(one, width, height)
+        except ValueError as error:
+            skipped.append(f'{frame.name}: {error}')
+        else:
+            yield frame
+
+
+def predict(
+    predictor: PosePredictor, frames: Iterator[Frame], texts: list[str] | None, batch_size: int, writer
+) -> None:
+    """Predict and write ``batch_size`` frames at a time."""
+    while batch := list(islice(frames, batch_size)):
+        images, boxes = [frame.image for frame in batch], [frame.boxes for frame in batch]
+        poses = predictor(images, boxes, batch_size)
+        maps = predictor.score_maps(images, boxes, texts, batch_size) if texts else [None] * len(batch)
+        for frame, frame_poses, frame_maps in zip(batch, poses, maps):
+            writer.write(frame, frame_poses, frame_maps)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    skipped: list[str] = []
+    try:
+        if os.path.isdir(args.out) and os.listdir(args.out):
+            raise ValueError(f'The folder {args.out} is not empty. Name another with --out, or empty it.')
+        boxes = CocoBoxes(args.boxes) if args.boxes else None
+        box = parse_box(args.box) if args.box else None
+        sources = find_sources(args.inputs, boxes)
+        predictor = PosePredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+        detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
+        if args.prompts:
+            predictor.check_texts(args.prompts)
+        frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
+        with PredictionWriter(args.out, predictor) as writer:
+            predict(predictor, find_boxes(frames, box, detector, skipped), args.prompts, args.batch_size, writer)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{len(writer.results)} animals in {writer.num_frames} frames: {os.path.abspath(args.out)}')
+    if skipped:
+        sys.exit('\n'.join([f'{len(skipped)} skipped:', *skipped]))
+
+
+if __name__ == '__main__':
+    main()
