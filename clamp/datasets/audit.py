@@ -109,10 +109,15 @@ def check_annotations(part: Part, num_keypoints: int) -> list[Finding]:
     return [f for (level, check, message), ids in cases.items() for f in found(level, check, part.name, message, ids)]
 
 
+def split_name(name: str) -> list[str]:
+    """The words of a keypoint's name, in lower case: 'L_F_Paw' is l, f, paw; 'LeftEye', 'lefteye' is left, eye."""
+    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name).lower()
+    return re.findall(r'[^\W_]+', re.sub(r'\b(left|right)(?=[a-z])', r'\1 ', spaced))
+
+
 def words(name: str) -> tuple[str, ...]:
     """A keypoint's name as words: 'L_F_Paw', 'left_front_paw' and 'left front paw' are the same."""
-    split = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name).lower().replace('_', ' ').split()
-    return tuple(filter(None, (SHORT.get(word, word) for word in split)))
+    return tuple(filter(None, (SHORT.get(word, word) for word in split_name(name))))
 
 
 def mirrored(name: str) -> tuple[str, ...]:

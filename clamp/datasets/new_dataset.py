@@ -1,0 +1,180 @@
+"""A COCO keypoint file as a data set of this project: what ``tools/new_dataset.py`` works out and writes.
+
+Metainfo is MMPose's: flip pairs from left and right in the names, the skeleton of the file, colours by side. COCO files
+hold no sigmas (how far two people are apart in labelling a keypoint, as a fraction of the animal's size; AP is made of
+them): those of keypoints of the same name in AP-10K, Animal-Pose or COCO are taken, and ``SIGMA`` for others.
+"""
+
+import json
+import warnings
+from collections import ChainMap
+from pathlib import Path
+
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from . import audit, splits
+
+SIGMA = 0.05
+KNOWN = ('ap10k', 'animalpose', 'coco')  # of MMPose
+COLOURS = {'left': [0, 255, 0], 'right': [255, 128, 0], 'middle': [51, 153, 255]}  # RGB, MMPose's
+
+
+def read_coco(path: Path) -> dict:
+    """Read a COCO keypoint file, without the annotations that have no keypoints, and with what MMPose's metric needs.
+
+    Where they are missing, ``num_keypoints`` is counted, ``area`` is the box's, and ``iscrowd`` is 0.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is no COCO keypoint file, or an annotation has no box or another number of keypoints.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'The annotation file {path} is not there (from {Path.cwd()}).')
+    try:
+        coco = json.loads(path.read_bytes())
+        splits.check_source(coco)
+        coco['annotations'] = [ann for ann in coco['annotations'] if ann.get('keypoints')]
+        number = 3 * len(keypoints_of(coco)[0])
+        for ann in coco['annotations']:
+            if len(ann['keypoints']) != number or len(ann.get('bbox') or ()) != 4:
+                raise ValueError(
+                    f'annotation {ann["id"]} has {len(ann["keypoints"])} values of keypoints and '
+                    f'{len(ann.get("bbox") or ())} of a box; expected {number} (x, y, visibility) and 4 (x, y, w, h)'
+                )
+            ann.setdefault('num_keypoints', sum(visible > 0 for visible in ann['keypoints'][2::3]))
+            ann.setdefault('area', ann['bbox'][2] * ann['bbox'][3])
+            ann.setdefault('iscrowd', 0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f'an entry has no {error}' if isinstance(error, KeyError) else error
+        raise ValueError(f'{path} is not a COCO keypoint file: {reason}') from error
+    if not coco['annotations']:
+        raise ValueError(f'{path}: no annotation has keypoints')
+    return coco
+
+
+def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
+    """Return the K keypoint names of a file's categories, and its skeleton as pairs of names' numbers from 0.
+
+    Raises:
+        ValueError: If there are none, or the categories do not have the same.
+    """
+    categories = [category for category in coco['categories'] if category.get('keypoints')]
+    if not categories:
+        raise ValueError('none of its `categories` has `keypoints`, the list of their names')
+    first = categories[0]
+    for category in categories[1:]:
+        if category['keypoints'] != first['keypoints']:
+            raise ValueError(
+                f'the categories {first["name"]} and {category["name"]} have different `keypoints`; make a file of '
+                'each, or one list that holds the keypoints of both'
+            )
+    skeleton = [[start - 1, end - 1] for start, end in first.get('skeleton') or []]  # COCO counts from 1
+    if not {point for link in skeleton for point in link} <= set(range(len(first['keypoints']))):
+        raise ValueError(
+            f'the `skeleton` of {first["name"]} has numbers outside 1..{len(first["keypoints"])}; COCO counts from 1'
+        )
+    return first['keypoints'], skeleton
+
+
+def readable(name: str) -> str:
+    """Return a keypoint's name as a person would say it: ``'L_F_Paw'`` and ``'LeftFrontPaw'`` as 'left front paw'."""
+    return ' '.join(audit.SHORT.get(word) or word for word in audit.split_name(name))
+
+
+def swaps_of(names: list[str]) -> dict[str, str]:
+    """Return the mirror image of each keypoint: itself where its name has no left or right.
+
+    Raises:
+        ValueError: If a left keypoint has no right one or the other way round, or two have the same name.
+    """
+    by_words = {audit.words(name): name for name in names}
+    if len(by_words) < len(names):
+        twice = [name for name in names if by_words[audit.words(name)] != name or names.count(name) > 1]
+        raise ValueError(f'two keypoints have the same name, {twice[0]!r}: give each a name of its own')
+    alone = [name for name in names if audit.mirrored(name) not in by_words]
+    if alone:
+        raise ValueError(
+            f'the keypoints {", ".join(map(repr, alone))} have a side, but no counterpart on the other: the two names '
+            'must differ in left and right (l and r) alone. Rename them in the file, without a side where there is '
+            'no counterpart'
+        )
+    return {name: by_words[audit.mirrored(name)] for name in names}
+
+
+def known_keypoints(names: list[str]) -> ChainMap:
+    """Return sigma and part of the body ('upper', 'lower') of the keypoints that MMPose knows, by their words.
+
+    Where data sets differ, the one that has the most of these names goes first.
+    """
+    known = []
+    for dataset in KNOWN:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # it says that it takes the file from MMPose
+            info = parse_pose_metainfo(dict(from_file=f'configs/_base_/datasets/{dataset}.py'))
+        parts = dict.fromkeys(info['upper_body_ids'], 'upper') | dict.fromkeys(info['lower_body_ids'], 'lower')
+        known.append(
+            {
+                audit.words(name): (round(float(info['sigmas'][i]), 4), parts.get(i, ''))
+                for i, name in info['keypoint_id2name'].items()
+            }
+        )
+    mine = {audit.words(name) for name in names}
+    return ChainMap(*sorted(known, key=lambda keypoints: -len(mine & keypoints.keys())))
+
+
+def make_metainfo(dataset_name: str, names: list[str], skeleton: list[list[int]]) -> dict:
+    """Return a metainfo as MMPose takes it.
+
+    Args:
+        dataset_name (str): The data set's name.
+        names (list[str]): K keypoint names, as the annotation file has them.
+        skeleton (list[list[int]]): Pairs of numbers from 0 to K - 1.
+
+    Raises:
+        ValueError: As :func:`swaps_of`.
+    """
+    swaps, known = swaps_of(names), known_keypoints(names)
+    sides = [next((word for word in audit.words(name) if word in audit.MIRROR), 'middle') for name in names]
+    keypoints = {
+        i: dict(
+            name=name,
+            id=i,
+            color=COLOURS[side],
+            type=known.get(audit.words(name), (SIGMA, ''))[1],
+            swap=swaps[name] if swaps[name] != name else '',
+        )
+        for i, (name, side) in enumerate(zip(names, sides))
+    }
+    links = {}
+    for i, (start, end) in enumerate(skeleton):
+        side = {sides[start], sides[end]} - {'middle'}
+        colour = COLOURS[side.pop() if len(side) == 1 else 'middle']
+        links[i] = dict(link=(names[start], names[end]), id=i, color=colour)
+    return dict(
+        dataset_name=dataset_name,
+        keypoint_info=keypoints,
+        skeleton_info=links,
+        joint_weights=[1.0] * len(names),
+        sigmas=[known.get(audit.words(name), (SIGMA, ''))[0] for name in names],
+    )
+
+
+def hold_out(coco: dict, share: float, seed: int) -> tuple[dict, dict]:
+    """Split a data set by images into the part to train on and a ``share`` of the images to validate on.
+
+    Raises:
+        ValueError: If one of the two would be empty.
+    """
+    images = {ann['image_id'] for ann in coco['annotations'] if splits.is_trainable(ann)}
+    number = round(share * len(images))
+    if not 0 < number < len(images):
+        raise ValueError(f'{share:g} of {len(images)} images is {number}: nothing to train on or to validate on')
+    held = set(splits.draw_order(images, seed)[:number])
+    return tuple(
+        {
+            **coco,
+            'images': [image for image in coco['images'] if image['id'] in chosen],
+            'annotations': [ann for ann in coco['annotations'] if ann['image_id'] in chosen],
+        }
+        for chosen in (images - held, held)
+    )

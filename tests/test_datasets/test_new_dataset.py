@@ -1,0 +1,124 @@
+import json
+
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from clamp.datasets.new_dataset import hold_out, keypoints_of, make_metainfo, read_coco, readable, swaps_of
+
+NAMES = ['left_eye', 'right_eye', 'snout']
+
+
+def coco(**annotation) -> dict:
+    """Four images with an animal each."""
+    ann = dict(category_id=1, bbox=[1, 2, 10, 20], keypoints=[3, 4, 2, 0, 0, 0, 5, 6, 1]) | annotation
+    return dict(
+        images=[dict(id=i, file_name=f'{i}.png', width=32, height=32) for i in range(4)],
+        annotations=[dict(id=10 + i, image_id=i, **ann) for i in range(4)],
+        categories=[dict(id=1, name='mouse', keypoints=NAMES, skeleton=[[1, 3], [2, 3], [1, 2]])],
+    )
+
+
+def write(tmp_path, content):
+    path = tmp_path / 'ann.json'
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('L_F_Paw', 'left front paw'),
+        ('left_eye', 'left eye'),
+        ('LeftEye', 'left eye'),
+        ('lefteye', 'left eye'),
+        ('ear-base.R', 'ear base right'),
+        ('Root of tail', 'root of tail'),
+        ('leftover', 'left over'),
+    ],
+)
+def test_readable_names(name, words):
+    assert readable(name) == words
+
+
+def test_flip_pairs_follow_from_the_names():
+    swaps = swaps_of(['nose', 'earL', 'Ear_R', 'l_hip', 'rightHip'])
+    assert swaps == {'nose': 'nose', 'earL': 'Ear_R', 'Ear_R': 'earL', 'l_hip': 'rightHip', 'rightHip': 'l_hip'}
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        (['left eye', 'nose'], "'left eye' have a side, but no counterpart"),
+        (['nose', 'left eye', 'L_Eye', 'right eye'], "the same name, 'left eye'"),
+    ],
+)
+def test_names_that_make_no_pairs_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        swaps_of(names)
+
+
+@pytest.mark.parametrize('known', ['animalpose', 'coco'])
+def test_metainfo_of_known_keypoints_is_mmposes(known):
+    expected = parse_pose_metainfo(dict(from_file=f'configs/_base_/datasets/{known}.py'))
+    links = [list(link) for link in expected['skeleton_links']]
+    ours = parse_pose_metainfo(make_metainfo('mine', list(expected['keypoint_name2id']), links))
+    for key in ('flip_indices', 'upper_body_ids', 'lower_body_ids', 'keypoint_name2id'):
+        assert ours[key] == expected[key]
+    assert ours['sigmas'] == pytest.approx(expected['sigmas'])
+    assert [list(link) for link in ours['skeleton_links']] == links
+
+
+def test_unknown_keypoints_get_the_stated_sigma_and_colours_tell_the_sides():
+    info = make_metainfo('mice', NAMES, [[0, 2], [1, 2], [0, 1]])
+    assert info['sigmas'] == [0.025, 0.025, 0.05]
+    green, orange, blue = [0, 255, 0], [255, 128, 0], [51, 153, 255]
+    assert [keypoint['color'] for keypoint in info['keypoint_info'].values()] == [green, orange, blue]
+    assert [link['color'] for link in info['skeleton_info'].values()] == [green, orange, blue]
+    assert info['skeleton_info'][0]['link'] == ('left_eye', 'snout')
+
+
+def test_what_the_metric_needs_is_filled_in_and_nothing_else_is_changed(tmp_path):
+    source = coco()
+    source['annotations'][0]['area'] = 7
+    source['annotations'].append(dict(id=20, image_id=0, category_id=1, bbox=[0, 0, 5, 5]))  # a box alone
+    read = read_coco(write(tmp_path, source))
+    assert [ann['area'] for ann in read['annotations']] == [7, 200, 200, 200]
+    assert [(ann['num_keypoints'], ann['iscrowd']) for ann in read['annotations']] == [(2, 0)] * 4
+    assert read['images'] == source['images']
+    assert keypoints_of(read) == (NAMES, [[0, 2], [1, 2], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"images": [', 'is not a COCO keypoint file: Expecting value'),
+        ('[]', 'no list `images`, `annotations`, `categories`'),
+        (coco(keypoints=[1, 2, 2]), 'annotation 10 has 3 values of keypoints and 4 of a box; expected 9'),
+        (coco(bbox=None), 'and 0 of a box'),
+        (coco(keypoints=None), 'no annotation has keypoints'),
+        (coco() | dict(categories=[dict(id=1, name='mouse')]), 'none of its `categories` has `keypoints`'),
+        (
+            coco() | dict(categories=[dict(id=i, name=f'no {i}', keypoints=NAMES[:i]) for i in (1, 2)]),
+            'the categories no 1 and no 2 have different `keypoints`',
+        ),
+        (
+            coco() | dict(categories=[dict(id=1, name='mouse', keypoints=NAMES, skeleton=[[0, 1]])]),
+            r'the `skeleton` of mouse has numbers outside 1\.\.3',
+        ),
+    ],
+)
+def test_other_files_are_refused(content, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read_coco(write(tmp_path, content))
+
+
+def test_held_out_images_are_the_seeds_and_no_others():
+    train, val = hold_out(coco(), 0.5, seed=0)
+    ids = [[image['id'] for image in part['images']] for part in (train, val)]
+    assert sorted(ids[0] + ids[1]) == [0, 1, 2, 3]
+    assert len(ids[1]) == 2
+    assert [ann['image_id'] for ann in val['annotations']] == ids[1]
+    assert hold_out(coco(), 0.5, seed=0) == (train, val)
+    assert any(hold_out(coco(), 0.5, seed=seed) != (train, val) for seed in range(1, 5))
+    with pytest.raises(ValueError, match=r'0\.1 of 4 images is 0'):
+        hold_out(coco(), 0.1, seed=0)

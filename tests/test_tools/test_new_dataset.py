@@ -1,0 +1,102 @@
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmpose.registry import DATASETS
+
+from tests.test_datasets.test_new_dataset import NAMES, coco
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('new_dataset', REPOSITORY / 'tools/new_dataset.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with this repository's configs, and a data set of four images of noise beside it."""
+    for folder in ('_base_', 'animalpose'):
+        shutil.copytree(REPOSITORY / 'configs' / folder, tmp_path / 'configs' / folder)
+    (tmp_path / 'mice/images').mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / f'mice/images/{i}.png'), random.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    (tmp_path / 'mice/ann.json').write_text(json.dumps(coco()))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_configs_train_on_the_file(place, capsys):
+    args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
+    assert load_tool().main(args) == 0
+    printed = capsys.readouterr().out
+    assert 'train: 3 images, 3 animals' in printed
+    assert '3 keypoints, 1 pairs of left and right: left eye, right eye, snout' in printed
+    assert 'sigma 0.05, assumed, for snout' in printed
+    assert printed.endswith('next: python tools/train.py configs/mice/clamp_tiny.py\n')
+    for method in ('clamp', 'simplebaseline'):
+        cfg = Config.fromfile(f'configs/mice/{method}_tiny.py')
+        assert cfg.model.head.out_channels == 3
+    assert Config.fromfile('configs/mice/clamp_tiny.py').model.head.prompt_learner.keypoint_names[0] == 'left eye'
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert dataset.metainfo['flip_indices'] == [1, 0, 2]
+    assert [dataset.metainfo['keypoint_id2name'][i] for i in range(3)] == NAMES
+    assert len(dataset) == 3
+    assert Path(dataset.get_data_info(0)['img_path']).resolve().parent == place / 'mice/images'
+
+
+def test_nothing_is_lost(place):
+    args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
+    tool = load_tool()
+    tool.main(args)
+    assert tool.main(args) == 0  # the same again
+    config = place / 'configs/_base_/datasets/mice_128x128.py'
+    config.write_text(config.read_text().replace("'snout'", "'tip of the snout'"))
+    with pytest.raises(SystemExit, match=r'mice_128x128\.py is there and holds something else'):
+        tool.main(args)
+    assert 'tip of the snout' in config.read_text()
+    tool.main([*args, '--force'])
+    assert 'tip of the snout' not in config.read_text()
+
+
+def test_errors_write_nothing(place):
+    (place / 'mice/images/2.png').unlink()
+    other = coco()
+    other['categories'][0]['keypoints'] = NAMES[::-1]
+    (place / 'other.json').write_text(json.dumps(other))
+    for args, message in (
+        (['mice/none.json'], 'mice/none.json is not there'),
+        (['mice/ann.json', '--val-fraction', '0.5'], r'1 of 4 images are not in mice/images, such as 2\.png'),
+        (
+            ['mice/ann.json', '--val-fraction', '0.5', '--images', 'configs'],
+            r'is not in configs\. Give the folder with --images',
+        ),
+        (['mice/ann.json', '--val', 'other.json'], 'have different keypoints'),
+        (['mice/ann.json', '--val', 'mice/ann.json'], 'would be in both'),
+    ):
+        with pytest.raises(SystemExit, match=message) as error:
+            load_tool().main([*args, '--name', 'mice'])
+        assert str(error.value).startswith('error: ')
+    assert not (place / 'configs/mice').exists()
+    assert not (place / 'data').exists()
+
+
+def test_errors_of_the_data_are_told_and_set_the_exit_status(place, capsys):
+    for name, chosen in (('ann', slice(0, 3)), ('val', slice(3, 4))):
+        part = coco()
+        part |= dict(images=part['images'][chosen], annotations=part['annotations'][chosen])
+        part['annotations'][0]['bbox'] = [0, 0, 0, 5] if name == 'ann' else [0, 0, 5, 5]
+        (place / f'mice/{name}.json').write_text(json.dumps(part))
+    assert load_tool().main(['mice/ann.json', '--val', 'mice/val.json', '--name', 'mice', '--backbone', 'tiny']) == 1
+    printed = capsys.readouterr().out
+    assert '  error, train: empty box (1: annotation 10)' in printed
+    assert 'mend the errors first' in printed

@@ -1,0 +1,220 @@
+"""Make a data set of a COCO keypoint file, and the configs that train CLAMP and SimpleBaseline on it.
+
+    python tools/new_dataset.py my_keypoints.json --images my_images --name mice
+    python tools/train.py configs/mice/clamp_vitb.py
+
+Writes data/NAME/annotations/{train,val}.json, configs/_base_/datasets/NAME_SIZE.py and the two configs in configs/NAME.
+The source is left as it is, and so are the images. docs/new_dataset.md says how the rest is worked out.
+Exit status: 0, 1 if nothing was written or what was written has errors.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from clamp.checks import check_config, check_data
+from clamp.datasets import audit, splits
+from clamp.datasets.new_dataset import (
+    SIGMA,
+    hold_out,
+    keypoints_of,
+    known_keypoints,
+    make_metainfo,
+    read_coco,
+    readable,
+)
+
+SIZES = {'vitb': '256x256', 'r50': '256x256', 'tiny': '128x128'}
+METHODS = {'clamp': 'CLAMP', 'simplebaseline': 'SimpleBaseline'}
+BASE = """\
+# Written by tools/new_dataset.py, of {source}.
+_base_ = './animalpose_{size}.py'  # its pipelines and loaders
+
+# The prompts: change the names freely, their order is the data set's.
+keypoint_names = [
+{prompts}
+]
+
+metainfo = dict(
+    dataset_name={name!r},
+    keypoint_info={{
+{keypoints}
+    }},
+    skeleton_info={{
+{links}
+    }},
+    joint_weights=[1.0] * {k},
+    sigmas=[
+{sigmas}
+    ],
+)
+
+data_root = 'data/{name}/'
+dataset = dict(
+    type='BaseCocoStyleDataset', metainfo=metainfo, data_root=data_root, data_prefix=dict(img={images!r})
+)
+
+train_dataloader = dict(dataset=dict(ann_file='annotations/train.json', **dataset))
+val_dataloader = dict(dataset=dict(ann_file='annotations/val.json', **dataset))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
+test_evaluator = val_evaluator
+"""
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('ann', type=Path, metavar='KEYPOINTS.json', help='COCO keypoint file to train on')
+    parser.add_argument(
+        '--images', type=Path, metavar='DIR', help="folder of its images (default: the file's, or the one above)"
+    )
+    val = parser.add_mutually_exclusive_group()
+    val.add_argument('--val', type=Path, metavar='VAL.json', help='COCO keypoint file to validate on')
+    val.add_argument(
+        '--val-fraction', type=float, default=0.1, help='without --val: share of the images held out (default: 0.1)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='which images are held out (default: 0)')
+    parser.add_argument('--name', help="the data set's name (default: the file's)")
+    parser.add_argument('--backbone', choices=SIZES, default='vitb', help='of both configs (default: vitb)')
+    parser.add_argument('--force', action='store_true', help='write over files that are there')
+    args = parser.parse_args(argv)
+    args.name = args.name or re.sub(r'\W+', '_', args.ann.stem)
+    if not re.fullmatch(r'[A-Za-z0-9][\w-]*', args.name):
+        parser.error(f'--name {args.name!r}: use letters, digits, - and _')
+    return args
+
+
+def find_images(args: argparse.Namespace, names: list[str]) -> Path:
+    """Return the folder that the file names of the images start from.
+
+    Raises:
+        FileNotFoundError: If images are missing there, or the first is in no folder that is looked at.
+    """
+    parent = args.ann.parent
+    folders = [args.images] if args.images else [parent, parent / 'images', parent.parent, parent.parent / 'images']
+    found = [folder for folder in folders if (folder / names[0]).is_file()]
+    if not found:
+        raise FileNotFoundError(f'{names[0]} is not in {", ".join(map(str, folders))}. Give the folder with --images.')
+    missing = [name for name in names if not (found[0] / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(names)} images are not in {found[0]}, such as {", ".join(missing[:3])}. Give the '
+            'right folder with --images, or take them out of the file.'
+        )
+    return found[0]
+
+
+def render_base(args: argparse.Namespace, metainfo: dict, images: Path) -> str:
+    """Return the config of the data set."""
+    names = [info['name'] for info in metainfo['keypoint_info'].values()]
+    keypoints, links = (
+        '\n'.join(
+            f'        {i}: dict({", ".join(f"{k}={v!r}" for k, v in info.items())}),' for i, info in infos.items()
+        )
+        for infos in (metainfo['keypoint_info'], metainfo['skeleton_info'])
+    )
+    prefix = images if args.images and images.is_absolute() else os.path.relpath(images, Path('data', args.name))
+    return BASE.format(
+        source=args.ann,
+        size=SIZES[args.backbone],
+        prompts='\n'.join(f'    {readable(name)!r},' for name in names),
+        name=args.name,
+        keypoints=keypoints,
+        links=links,
+        k=len(names),
+        sigmas='\n'.join(f'        {sigma},  # {name}' for name, sigma in zip(names, metainfo['sigmas'])),
+        images=f'{prefix}/',
+    )
+
+
+def render_leaves(args: argparse.Namespace) -> dict[Path, str]:
+    """Return the two configs to train with by their paths: those of Animal-Pose, with the new data set in its place."""
+    leaves = {}
+    for method, title in METHODS.items():
+        template = Path(f'configs/animalpose/{method}_{args.backbone}.py').read_text()
+        _, body = template.replace('datasets/animalpose_', f'datasets/{args.name}_').split('\n', 1)
+        leaves[Path(f'configs/{args.name}/{method}_{args.backbone}.py')] = f'# {title} on {args.name}\n{body}'
+    return leaves
+
+
+def write(files: dict[Path, str | bytes], force: bool) -> None:
+    """Write files, unless one is there with another content.
+
+    Raises:
+        ValueError: If so, and ``force`` is not given; nothing is written then.
+    """
+    contents = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+    for path, content in contents.items():
+        if path.exists() and path.read_bytes() != content and not force:
+            raise ValueError(f'{path} is there and holds something else: choose another --name, or use --force.')
+    for path, content in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        print(f'written: {path}')
+
+
+def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
+    """Write the data set; return the two configs, its metainfo, and its parts."""
+    if not Path('configs/_base_').is_dir():
+        raise FileNotFoundError('There is no configs/_base_ here: run this in the folder of the repository.')
+    coco = read_coco(args.ann)
+    train, val = (coco, read_coco(args.val)) if args.val else hold_out(coco, args.val_fraction, args.seed)
+    names, skeleton = keypoints_of(train)
+    if keypoints_of(val)[0] != names:
+        raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')
+    splits.check_disjoint(train, val)
+    metainfo = make_metainfo(args.name, names, skeleton)
+    images = find_images(args, [image['file_name'] for part in (train, val) for image in part['images']])
+    data = Path('data', args.name, 'annotations')
+    parts = [audit.Part(name, data / f'{name}.json', images, part) for name, part in (('train', train), ('val', val))]
+    leaves = render_leaves(args)
+    write(
+        {part.ann_file: splits.dump(part.coco) for part in parts}
+        | {Path(f'configs/_base_/datasets/{args.name}_{SIZES[args.backbone]}.py'): render_base(args, metainfo, images)}
+        | leaves,
+        args.force,
+    )
+    for leaf in leaves:
+        cfg = Config.fromfile(leaf)
+        check_config(cfg, ('val', 'test'))  # not 'train', which asks for CLIP's weights
+        check_data(cfg.train_dataloader.dataset)
+    return list(leaves), metainfo, parts
+
+
+def describe(metainfo: dict, parts: list[audit.Part]) -> None:
+    """Say what was worked out, and what was assumed."""
+    names = [info['name'] for info in metainfo['keypoint_info'].values()]
+    for part in parts:
+        print(f'{part.name}: {len(part.coco["images"])} images, {len(part.coco["annotations"])} animals')
+    pairs = sum(bool(info['swap']) for info in metainfo['keypoint_info'].values()) // 2
+    print(f'{len(names)} keypoints, {pairs} pairs of left and right: {", ".join(map(readable, names))}')
+    if not metainfo['skeleton_info']:
+        print('no skeleton in the file: poses will be drawn as points; add links to skeleton_info if you want lines')
+    known = known_keypoints(names)
+    if assumed := [name for name in names if audit.words(name) not in known]:
+        print(f'sigma {SIGMA}, assumed, for {", ".join(assumed)}: AP depends on it, set your own in `sigmas`')
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        leaves, metainfo, parts = make(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    describe(metainfo, parts)
+    print('checking all annotations and images ...')
+    swaps = {info['name']: info['swap'] or info['name'] for info in metainfo['keypoint_info'].values()}
+    findings = audit.check(parts, swaps, [readable(name) for name in swaps], decode=True)
+    for f in findings:
+        print(f'  {f.level}, {f.part}: {f.message} ({f.count}: {", ".join(f.examples)})')
+    failed = any(f.level == 'error' for f in findings)
+    print(f'{"mend the errors first, then" if failed else "next"}: python tools/train.py {leaves[0]}')
+    return int(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
