@@ -16,6 +16,11 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['clamp', 'clamp.*']),
+    package_data={'clamp.report': ['templates/*']},
     # no install_requires: mmpose's own would pull in chumpy, which cannot be built today, and mmcv, whose name
     # mmcv-lite shares
+    extras_require={
+        'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/export_onnx.py; to run its graphs, the last alone
+        'app': ['gradio'],  # tools/demo_app.py
+    },
 )

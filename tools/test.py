@@ -14,12 +14,13 @@ from mmengine.runner import Runner
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
+from clamp.onnx_estimator import onnx_estimator
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', metavar='METRICS.json', help='save the metrics as JSON')
     parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
@@ -77,12 +78,17 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cfg = load_config(args)
         check_config(cfg, ('test',))
-        check_checkpoint(args.checkpoint)  # before the model is built and the log begins
-    except (FileNotFoundError, ValueError) as error:
+        exported = args.checkpoint.endswith('.onnx')
+        if exported:
+            cfg.model, cfg.load_from = onnx_estimator(cfg.model, args.checkpoint), None
+        else:
+            check_checkpoint(args.checkpoint)  # before the model is built and the log begins
+    except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
     runner = Runner.from_cfg(cfg)
     try:
-        check_checkpoint(args.checkpoint, runner.model)
+        if not exported:
+            check_checkpoint(args.checkpoint, runner.model)
     except ValueError as error:
         sys.exit(f'error: {error}')
     if args.out:

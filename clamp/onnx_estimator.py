@@ -1,0 +1,119 @@
+"""An exported model in the place of the one that it was made of: MMPose tests it as any other."""
+
+import json
+from pathlib import Path
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from mmpose.models.heads import HeatmapHead
+from mmpose.registry import MODELS
+from torch import Tensor
+
+
+def load_session(file: str | bytes):
+    """Return the ``onnxruntime.InferenceSession`` of a file, or of its content: on the CPU, as many threads as torch.
+
+    Raises:
+        ImportError: If ONNX Runtime is not installed.
+        ValueError: If the file is no ONNX graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError('ONNX Runtime is not installed: pip install onnxruntime.') from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+    except Exception as error:
+        name = file if isinstance(file, str) else 'the graph'
+        raise ValueError(f'ONNX Runtime cannot load {name}: {str(error).splitlines()[0]}') from error
+
+
+def read_metadata(path: str) -> dict:
+    """Return the part of :func:`clamp.export.metadata` in a file that says how to test it.
+
+    Tools that change a file, such as those that quantise it, may add entries of their own.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If it is no graph of ``tools/export_onnx.py``.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The exported model {path} is not there (from {Path.cwd()}).')
+    values = load_session(path).get_modelmeta().custom_metadata_map
+    if 'clamp_version' not in values:
+        raise ValueError(f'{path} was not written by tools/export_onnx.py: it does not say what its keypoints are.')
+    return {name: json.loads(values[name]) for name in ('keypoint_names', 'input_size', 'flip_test', 'decoded')}
+
+
+def onnx_estimator(model: dict, path: str) -> dict:
+    """Return the config of a pose estimator that runs an exported model.
+
+    Args:
+        model (dict): The ``model`` of the config that it was exported with: its codec, its flip test (unless that is
+            in the graph) and the order of colours are kept.
+        path (str): The file.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If it is no graph of ``tools/export_onnx.py``, or one of another input size or K.
+    """
+    values = read_metadata(path)
+    codec, k = model['head']['decoder'], len(values['keypoint_names'])
+    for name, got, expected in (
+        ('input size', values['input_size'], list(codec['input_size'])),
+        ('number of keypoints', k, model['head']['out_channels']),
+    ):
+        if got != expected:
+            raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')
+    preprocessor, test_cfg = model['data_preprocessor'], model['test_cfg']
+    in_graph = values['flip_test'] or values['decoded']
+    return dict(
+        type=model['type'],
+        data_preprocessor=dict(preprocessor, mean=[0, 0, 0], std=[1, 1, 1]),  # the graph has its own
+        backbone=dict(type='ONNXBackbone', path=path),
+        head=dict(
+            type='ONNXHead', in_channels=k, out_channels=k, deconv_out_channels=None, final_layer=None, decoder=codec
+        ),
+        test_cfg=dict(test_cfg, flip_test=test_cfg.get('flip_test', False) and not in_graph),
+    )
+
+
+@MODELS.register_module()
+class ONNXBackbone(BaseModule):
+    """A graph of :func:`clamp.export.export_onnx`, run by ONNX Runtime on the CPU.
+
+    Args:
+        path (str): The file.
+    """
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.session = load_session(path)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Run the graph.
+
+        Args:
+            images (Tensor): (B, 3, H, W), RGB in 0..255.
+
+        Returns:
+            tuple[Tensor, ...]: Its outputs, heatmaps (B, K, H', W') last; before them, if it decodes, keypoints
+            (B, K, 2) and scores (B, K).
+        """
+        outputs = self.session.run(None, dict(images=images.to('cpu', torch.uint8).numpy()))
+        return tuple(torch.from_numpy(output).to(images.device) for output in outputs)
+
+
+@MODELS.register_module()
+class ONNXHead(HeatmapHead):
+    """MMPose's head without layers: it decodes the heatmaps of the graph, or takes what the graph has decoded."""
+
+    def predict(self, feats: tuple[Tensor, ...], batch_data_samples: list, test_cfg: dict = {}):  # noqa: B006
+        """Return the poses of a batch (see :meth:`mmpose.models.HeatmapHead.predict`)."""
+        if len(feats) == 1 or test_cfg.get('flip_test'):
+            return super().predict(feats, batch_data_samples, test_cfg)
+        keypoints, scores, _ = (output.cpu().numpy() for output in feats)
+        return [InstanceData(keypoints=k[None], keypoint_scores=s[None]) for k, s in zip(keypoints, scores)]

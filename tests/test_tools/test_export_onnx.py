@@ -1,0 +1,66 @@
+"""Export and test of the demo's small CLAMP; what is in the graph: tests/test_export.py"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmpose.registry import DATASETS, MODELS
+
+from clamp.onnx_estimator import onnx_estimator
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('export_onnx', REPOSITORY / 'tools/export_onnx.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_errors_are_one_line(tmp_path):
+    there = tmp_path / 'there.onnx'
+    there.write_bytes(b'')
+    for out, message in (
+        (there, 'is there already'),
+        (tmp_path / 'no/new.onnx', 'The folder .*no of --out is not there'),
+        (tmp_path / 'new.onnx', r'The checkpoint no\.pth is not there'),
+    ):
+        with pytest.raises(SystemExit, match=message) as error:
+            load_tool().main([CONFIG, 'no.pth', '--out', str(out)])
+        assert str(error.value).startswith('error: ')
+        assert '\n' not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ['there.onnx']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('options', [[], ['--decode', '--flip-test']])
+def test_an_exported_model_predicts_the_same(options, tmp_path, capsys):
+    pytest.importorskip('onnxscript')
+    pytest.importorskip('onnxruntime')
+    from clamp.datasets.synthetic import generate_dataset
+
+    generate_dataset(tmp_path, 4, 4)
+    cfg = Config.fromfile(CONFIG)
+    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, data_root=str(tmp_path)))
+    model = MODELS.build(cfg.model).eval()
+    torch.nn.init.normal_(model.head.final_layer.weight)  # heatmaps with peaks
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'checkpoint.pth')
+    out = tmp_path / 'model.onnx'
+    load_tool().main([CONFIG, str(tmp_path / 'checkpoint.pth'), '--out', str(out), *options])
+    assert 'largest difference' in capsys.readouterr().out
+
+    exported = MODELS.build(onnx_estimator(cfg.model, str(out))).eval()
+    batch = [dataset[i] for i in range(len(dataset))]
+    with torch.no_grad():
+        expected, got = (estimator.test_step(pseudo_collate(batch)) for estimator in (model, exported))
+    for one, other in zip(expected, got):
+        np.testing.assert_allclose(one.pred_instances.keypoints, other.pred_instances.keypoints, atol=0.01)
+        np.testing.assert_allclose(one.pred_instances.keypoint_scores, other.pred_instances.keypoint_scores, atol=1e-3)
+    with pytest.raises(ValueError, match=r'number of keypoints of .* is 17, that of the config 16'):
+        onnx_estimator({**cfg.model, 'head': {**cfg.model.head, 'out_channels': 16}}, str(out))

@@ -1,0 +1,129 @@
+"""Export a checkpoint to ONNX: python tools/export_onnx.py CONFIG CHECKPOINT --out model.onnx
+
+The graph takes images (B, 3, H, W), RGB in 0..255, uint8, of any batch size, and gives heatmaps; with --decode
+keypoints and scores as well. Prompts are constants in it. What is written has been compared with PyTorch.
+"""
+
+import argparse
+import importlib.util
+import logging
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint
+
+BATCH_SIZES = (1, 8)
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('--out', type=Path, required=True, metavar='MODEL.onnx', help='file to write')
+    parser.add_argument('--decode', action='store_true', help='give keypoints and scores too, decoded in the graph')
+    parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
+    parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
+    parser.add_argument('--force', action='store_true', help='write over a file that is there')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    args = parser.parse_args(argv)
+    if args.out.suffix != '.onnx':
+        parser.error(f'--out {args.out}: the file is to end in .onnx')
+    return args
+
+
+def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
+    """Return the trained model on the CPU and the parsed metainfo of its data set, for which no data is needed."""
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope('mmpose')
+    check_checkpoint(args.checkpoint)
+    dataset = cfg.test_dataloader.dataset
+    metainfo = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))
+    model = MODELS.build(cfg.model).eval()
+    check_checkpoint(args.checkpoint, model)  # loads it
+    return model, metainfo
+
+
+def milliseconds(run: Callable[[], object], repeats: int = 20) -> float:
+    """Return the median time of a call."""
+    times = []
+    for _ in range(repeats + 3):  # the first are slower
+        start = time.perf_counter()
+        run()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[3:])
+
+
+def time_both(file: bytes, estimator: nn.Module, batch_size: int) -> tuple[float, float]:
+    """Return the milliseconds of a batch in ONNX Runtime and in PyTorch, which do the same with as many threads."""
+    from clamp.onnx_estimator import load_session
+
+    session = load_session(file)
+    shape = [batch_size, *session.get_inputs()[0].shape[1:]]
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    with torch.inference_mode():
+        return (
+            milliseconds(lambda: session.run(None, dict(images=images))),
+            milliseconds(lambda: estimator(torch.from_numpy(images))),
+        )
+
+
+def export(args: argparse.Namespace) -> Table:
+    """Export, compare and write; return what to show."""
+    from clamp.export import ExportedEstimator, export_onnx, verify
+
+    if missing := [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]:
+        raise ImportError(f'{", ".join(missing)} must be installed: pip install --no-build-isolation -e ".[onnx]"')
+    if args.out.exists() and not args.force:
+        raise ValueError(f'{args.out} is there already: choose another --out, or write over it with --force.')
+    if not args.out.parent.is_dir():
+        raise FileNotFoundError(f'The folder {args.out.parent} of --out is not there.')
+    model, metainfo = load_model(args)
+    file = export_onnx(model, metainfo, args.flip_test, args.decode)
+    columns = ['ONNX Runtime, ms', 'PyTorch, ms'] if args.benchmark else []
+    table = Table('batch', 'largest difference of heatmaps', *columns)
+    flip_indices = metainfo['flip_indices'] if args.flip_test else None
+    for batch_size in BATCH_SIZES:
+        row = [f'{verify(file, model, metainfo, args.flip_test, batch_size):.1e}']
+        if args.benchmark:
+            estimator = ExportedEstimator(model, flip_indices, args.decode)
+            row += [f'{time_:.1f}' for time_ in time_both(file, estimator, batch_size)]
+        table.add_row(str(batch_size), *row)
+    args.out.write_bytes(file)
+    return table
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    logging.getLogger('onnxscript').setLevel(logging.ERROR)  # it tells what it does not fold
+    try:
+        table = export(args)
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    Console(markup=False, highlight=False).print(table)
+    outputs = 'heatmaps, keypoints and scores' if args.decode else 'heatmaps'
+    flip = ', a mean over image and mirror image' if args.flip_test else ''
+    print(f'{outputs}{flip}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out.resolve()}')
+
+
+if __name__ == '__main__':
+    main()
