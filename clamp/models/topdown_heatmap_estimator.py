@@ -27,7 +27,8 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
         """
         if not self.test_cfg.get('flip_test'):
             return super().predict(inputs, data_samples)
-        heatmaps, flipped = self._forward(torch.cat([inputs, inputs.flip(-1)])).chunk(2)
+        heatmaps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
+        heatmaps, flipped = heatmaps.float().chunk(2)  # under autocast they are bfloat16, which NumPy lacks
         flipped = flip_heatmaps(
             flipped,
             flip_indices=data_samples[0].metainfo['flip_indices'],

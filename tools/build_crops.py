@@ -1,0 +1,204 @@
+"""Cut each training animal out of its image once, so that training need not decode whole images again and again:
+
+    python tools/build_crops.py configs/ap10k/clamp_vitb.py data/ap10k_crops
+    python tools/train.py configs/ap10k/clamp_vitb.py --cfg-options train_dataloader.dataset.data_root=data/ap10k_crops/
+
+A crop holds all that the config's augmentation can reach, with the pixels of its closest view. Crops are an ordinary
+COCO data set: new images, one for each animal, and their annotations. Training alone uses them, validation and test do
+not. Run it again after an interruption, and it goes on.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from tqdm.contrib.concurrent import thread_map
+
+import clamp  # noqa: F401
+from clamp.checks import annotation_path, check_data
+from clamp.datasets.crops import Augmentation, Crop, crop_annotation
+
+ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
+
+CROPS = 'crops'  # the folder of the new images, below that of the config's images
+
+
+class Job(NamedTuple):
+    """One crop to be cut: from ``source``, an image of ``size`` (W, H), to ``target``."""
+
+    source: Path
+    size: tuple[int, int]
+    crop: Crop
+    target: Path
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, whose training data and augmentation count')
+    parser.add_argument('out', type=Path, help='folder for the crops')
+    parser.add_argument(
+        '--format',
+        choices=list(ENCODER_OPTIONS),
+        default='bmp',
+        help='bmp: fastest to read, and exact; png: exact, smaller, slow; jpg: smallest, quality 95 (default: bmp)',
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='threads (default: one per core)')
+    parser.add_argument('--dry-run', action='store_true', help='say how large the crops would be, and stop')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+def load_samples(config: dict) -> list[dict]:
+    """All animals of a data set config that training uses, as MMPose reads them, and their image's ``image_size``."""
+    from mmpose.registry import DATASETS
+
+    dataset = DATASETS.build({**config, 'pipeline': []})
+    sizes = {i['id']: (i['width'], i['height']) for i in json.loads(Path(dataset.ann_file).read_text())['images']}
+    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    return [{**sample, 'image_size': sizes[sample['img_id']]} for sample in samples]
+
+
+def describe(config: dict, augmentation: Augmentation, samples: list[dict], format_: str) -> dict:
+    """What the crops depend on, for the manifest: annotations, images, augmentation and format."""
+    images = {sample['img_path'] for sample in samples}
+    sizes = sorted((Path(path).name, os.path.getsize(path)) for path in images)
+    half_body = augmentation.half_body
+    return dict(
+        annotations=hashlib.sha256(Path(annotation_path(config)).read_bytes()).hexdigest(),
+        image_sizes=hashlib.sha256(json.dumps(sizes).encode()).hexdigest(),
+        augmentation={**vars(augmentation), 'half_body': half_body and vars(half_body)},
+        format=format_,
+    )
+
+
+def claim(out: Path, manifest: dict) -> None:
+    """Take the folder for crops of this manifest.
+
+    Raises:
+        ValueError: If it holds anything else.
+    """
+    path, manifest = out / 'manifest.json', json.loads(json.dumps(manifest))  # tuples become lists, as in the file
+    if path.is_file():
+        found = json.loads(path.read_text())
+        if other := [key for key in manifest if found.get(key) != manifest[key]]:
+            raise ValueError(f'{out} holds crops of other {", ".join(other)}: take another folder, or delete it.')
+    elif out.exists() and any(out.iterdir()):
+        raise ValueError(f'{out} holds something else, and no manifest.json of crops: take another folder.')
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(manifest, indent=2))
+
+
+def encode(job: Job) -> np.ndarray:
+    """Cut and encode one crop.
+
+    Raises:
+        ValueError: If the image cannot be read or is of another size than the annotation file says.
+    """
+    image = cv2.imread(str(job.source), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError('cannot be read')
+    if image.shape[1::-1] != tuple(job.size):
+        raise ValueError(f'is of another size than the annotation file says: {image.shape[1::-1]}, not {job.size}')
+    return cv2.imencode(job.target.suffix, job.crop.cut(image), ENCODER_OPTIONS[job.target.suffix[1:]])[1]
+
+
+def write(job: Job) -> str:
+    """Write one crop, whole or not at all, unless it is there; return what is wrong, or ''."""
+    if job.target.exists():
+        return ''
+    try:
+        content = encode(job)
+    except (ValueError, cv2.error) as error:
+        return f'{job.source} {error}'
+    part = job.target.with_suffix('.part')
+    part.write_bytes(content)
+    part.replace(job.target)
+    return ''
+
+
+def foretell(jobs: list[Job], format_: str) -> int:
+    """Bytes of all crops: exact for bmp, else from the bytes per pixel of up to 32 of them."""
+    pixels = sum(job.crop.width * job.crop.height for job in jobs)
+    if format_ == 'bmp':
+        return 3 * pixels
+    some = [jobs[i] for i in np.linspace(0, len(jobs) - 1, min(32, len(jobs))).astype(int)]
+    return round(pixels * sum(len(encode(job)) for job in some) / sum(job.crop.width * job.crop.height for job in some))
+
+
+def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list[Job]]:
+    """Return the manifest, all samples, and their crops in the same order."""
+    if Path(config.ann_file).is_absolute() or Path(config.data_prefix.img).is_absolute():
+        raise ValueError(
+            'The crops take the same paths below another data_root: make ann_file and data_prefix relative.'
+        )
+    augmentation, samples = Augmentation.from_pipeline(config.pipeline), load_samples(config)
+    folder = args.out / config.data_prefix.img / CROPS
+    jobs = [
+        Job(
+            Path(s['img_path']),
+            s['image_size'],
+            augmentation.crop(s, s['image_size']),
+            folder / f'{s["id"]}.{args.format}',
+        )
+        for s in samples
+    ]
+    return describe(config, augmentation, samples, args.format), samples, jobs
+
+
+def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Job]) -> None:
+    """Write the annotation file of the crops, with all the categories of the source's."""
+    coco = json.loads(Path(annotation_path(config)).read_text())
+    pairs = [crop_annotation(sample, job.crop, f'{CROPS}/{job.target.name}') for sample, job in zip(samples, jobs)]
+    coco['images'], coco['annotations'] = map(list, zip(*pairs))
+    target = out / config.ann_file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix('.part')
+    part.write_text(json.dumps(coco))
+    part.replace(target)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    init_default_scope('mmpose')
+    try:
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options:
+            cfg.merge_from_dict(args.cfg_options)
+        config = cfg.train_dataloader.dataset
+        check_data(config)
+        manifest, samples, jobs = plan(config, args)
+        needed = foretell(jobs, args.format)
+        print(f'{len(jobs)} crops of {len({job.source for job in jobs})} images: {needed / 1e9:.2f} GB')
+        if args.dry_run:
+            return
+        claim(args.out, manifest)
+        left = foretell([job for job in jobs if not job.target.exists()] or jobs[:1], args.format)
+        if left > (free := shutil.disk_usage(args.out).free):
+            raise ValueError(
+                f'{args.out} has {free / 1e9:.2f} GB free, {left / 1e9:.2f} GB are needed. Try --format jpg.'
+            )
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    jobs[0].target.parent.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(0)  # the threads are ours
+    wrong = thread_map(write, jobs, max_workers=args.workers, desc='cutting', unit=' crops')
+    good = [index for index, message in enumerate(wrong) if not message]
+    save_annotations(config, args.out, [samples[i] for i in good], [jobs[i] for i in good])
+    print(f'{len(good)} crops are in {args.out}. To train on them:')
+    print(f'python tools/train.py {args.config} --cfg-options train_dataloader.dataset.data_root={args.out}/')
+    if lost := sorted(set(filter(None, wrong))):
+        sys.exit('error: left out, as training would leave them out:\n' + '\n'.join(lost))
+
+
+if __name__ == '__main__':
+    main()
