@@ -1,0 +1,69 @@
+"""Show poses and score maps of own images in the browser: python tools/demo_app.py CONFIG CHECKPOINT
+
+Then open http://127.0.0.1:7860. It works without a network, and only this machine can reach it.
+"""
+
+import argparse
+import os
+import sys
+from tempfile import TemporaryDirectory
+
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is imported
+
+from mmengine.config import DictAction
+
+from clamp.detection import AnimalDetector
+from clamp.inference import PosePredictor
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Show poses and score maps of own images in the browser.')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--detector',
+        nargs='?',
+        const='',
+        metavar='WEIGHTS.pth',
+        help="a button that finds the animal with torchvision's Faster R-CNN; its weights, if not to be downloaded",
+    )
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, this machine)')
+    parser.add_argument('--port', type=int, default=7860, help='port to listen on (default: 7860)')
+    parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Serve the page until Ctrl+C.
+
+    Raises:
+        FileNotFoundError, ValueError: If config, checkpoint or weights are not there or do not fit, or the port is
+            taken.
+    """
+    from clamp.app import PoseDemo  # here, so that --help needs no gradio
+
+    predictor = PosePredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+    detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
+    demo = PoseDemo(predictor, detector)
+    url = demo.launch(args.host, args.port)
+    print(f'Open {url} in a browser. Ctrl+C ends the demo.', flush=True)
+    demo.app.block_thread()
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        with TemporaryDirectory(prefix='clamp-') as folder:
+            os.environ['GRADIO_TEMP_DIR'] = folder  # of the uploads
+            serve(args)
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: The demo needs {error.name}, which is not installed: pip install '.[app]'")
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
