@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+from mmpose.structures import PoseDataSample
+from mmpose.structures.bbox import get_warp_matrix
+
+# colours of Okabe and Ito, which colour-blind readers tell apart, RGB
+SIDE_COLOURS = dict(left=(230, 159, 0), right=(86, 180, 233), middle=(240, 240, 240))
+
+
+def keypoint_sides(metainfo: dict) -> list[str]:
+    """Return ``'left'``, ``'right'`` or ``'middle'`` for each of the K keypoints, from flip pairs and names.
+
+    MMPose's own colours do not tell them apart: in AP-10K's metainfo left and right paws are both green.
+
+    Args:
+        metainfo (dict): The data set's, with ``flip_indices`` and ``keypoint_id2name``.
+    """
+    names = [metainfo['keypoint_id2name'][index].lower() for index in range(metainfo['num_keypoints'])]
+    sides = []
+    for name, other in zip(names, (names[index] for index in metainfo['flip_indices'])):
+        letters = next(((a, b) for a, b in zip(name, other) if a != b), None)  # L_Eye, R_Eye: ('l', 'r')
+        sides.append({('l', 'r'): 'left', ('r', 'l'): 'right'}.get(letters, 'middle'))
+    return sides
+
+
+def draw_pose(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    metainfo: dict,
+    visible: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
+    alpha: float = 1.0,
+    radius: int | None = None,
+) -> np.ndarray:
+    """Return the image with a skeleton over it: left orange, right blue, the middle white.
+
+    Args:
+        image (np.ndarray): (H, W, 3), uint8, RGB. It is not changed.
+        keypoints (np.ndarray): (K, 2), (x, y) in pixels of the image.
+        metainfo (dict): The data set's, with ``skeleton_links``, ``flip_indices`` and ``keypoint_id2name``.
+        visible (np.ndarray, optional): (K,), true for the keypoints to draw. Defaults to None, all of them.
+        scores (np.ndarray, optional): (K,), the less certain a keypoint is, the fainter: an opacity, clipped to
+            [0, 1]. Defaults to None, all of them opaque.
+        alpha (float): Opacity of the whole drawing, in [0, 1]. Defaults to 1.
+        radius (int, optional): Of a keypoint, in pixels; lines are as wide. Defaults to None, a 60th of the pose.
+
+    Returns:
+        np.ndarray: (H, W, 3), uint8, RGB.
+    """
+    visible = np.isfinite(keypoints).all(1) & (True if visible is None else np.asarray(visible, bool))
+    if not visible.any():
+        return image.copy()
+    opacity = alpha * np.clip(np.ones(len(keypoints)) if scores is None else np.asarray(scores, float), 0, 1)
+    sides = keypoint_sides(metainfo)
+    radius = radius or max(2, round(np.ptp(keypoints[visible], axis=0).max() / 60))
+    points = [tuple(map(int, point)) for point in np.where(visible[:, None], keypoints, 0).round()]
+    colour, mask = image.copy(), np.zeros(image.shape[:2], np.uint8)  # what is drawn, and how opaque it is
+
+    for start, end in metainfo['skeleton_links']:
+        if visible[start] and visible[end]:
+            named = {sides[start], sides[end]} - {'middle'}
+            side = named.pop() if len(named) == 1 else 'middle'
+            cv2.line(colour, points[start], points[end], SIDE_COLOURS[side], radius + 2)
+            strength = 255 * min(opacity[start], opacity[end])
+            cv2.line(mask, points[start], points[end], strength, max(1, radius), cv2.LINE_AA)
+    for index in np.flatnonzero(visible):
+        cv2.circle(colour, points[index], radius + 2, (0, 0, 0), -1)
+        cv2.circle(colour, points[index], radius, SIDE_COLOURS[sides[index]], -1, cv2.LINE_AA)
+        cv2.circle(mask, points[index], radius + 1, 255 * opacity[index], -1, cv2.LINE_AA)
+    weight = mask[:, :, None] / np.float32(255)
+    return (image + (colour.astype(np.float32) - image) * weight).round().astype(np.uint8)
+
+
+def crop_animal(sample: PoseDataSample, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut out what the network sees of an animal, at a size of its own.
+
+    Args:
+        sample (PoseDataSample): Of a test pipeline, with ``img_path``, ``input_center``, ``input_scale`` and
+            ``input_size``.
+        size (int): Width of the crop, in pixels; its height follows from the network input.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: The crop (height, size, 3), uint8, RGB, and the affine map (2, 3) from pixels of
+        the image to pixels of the crop.
+
+    Raises:
+        FileNotFoundError: If the image cannot be read.
+    """
+    meta = sample.metainfo
+    image = cv2.imread(meta['img_path'])
+    if image is None:
+        raise FileNotFoundError(f'The image {meta["img_path"]} is not there, or cannot be read.')
+    shape = (size, round(size * meta['input_size'][1] / meta['input_size'][0]))
+    matrix = get_warp_matrix(meta['input_center'], meta['input_scale'], 0, shape)
+    return cv2.warpAffine(image, matrix, shape, flags=cv2.INTER_CUBIC)[..., ::-1].copy(), matrix
+
+
+def labelled_keypoints(sample: PoseDataSample) -> np.ndarray:
+    """Return which keypoints of a sample have a ground truth, (K,), bool."""
+    return sample.gt_instances.keypoints_visible[0].reshape(len(sample.gt_instances.keypoints[0]), -1)[:, 0] > 0

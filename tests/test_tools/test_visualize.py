@@ -1,0 +1,152 @@
+"""The figures from the command line, on drawn animals and the demo's small models with random weights."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS
+
+from clamp.datasets.synthetic import generate_dataset
+from tests.conftest import random_clip
+
+REPOSITORY = Path(__file__).parents[2]
+CLAMP = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+SIMPLE_BASELINE = str(REPOSITORY / 'configs/demo/simplebaseline_tiny.py')
+
+
+def load_tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    """A folder with drawn data where the demo has them, and checkpoints that can be read."""
+    folder = tmp_path_factory.mktemp('demo')
+    generate_dataset(folder / 'data/demo', 1, 4, num_workers=1)
+    for name in ('clamp', 'simplebaseline'):
+        torch.save(dict(state_dict={}, meta={}), folder / f'{name}.pth')
+    return folder
+
+
+@pytest.fixture
+def weights(folder) -> None:
+    """Random weights in the checkpoints."""
+    for name, config in (('clamp', CLAMP), ('simplebaseline', SIMPLE_BASELINE)):
+        model = MODELS.build(Config.fromfile(config).model)
+        torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{name}.pth')
+
+
+@pytest.fixture
+def visualize(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return load_tool('visualize')
+
+
+def error_of(tool, *args: str) -> str:
+    with pytest.raises(SystemExit) as error:
+        tool.main(list(args))
+    message = str(error.value)
+    assert message.startswith('error: ')
+    return message
+
+
+def test_errors_name_what_is_wrong_before_the_work(visualize, folder):
+    clamp = [CLAMP, 'clamp.pth', '--out', 'new.png']
+    assert 'should end in .pdf' in error_of(visualize, 'similarity', CLAMP, 'clamp.pth', '--out', 'new.gif')
+    assert 'folder of --out' in error_of(visualize, 'similarity', CLAMP, 'clamp.pth', '--out', 'none/new.pdf')
+    assert 'no.pth is not there' in error_of(visualize, 'similarity', CLAMP, 'no.pth', '--out', 'new.pdf')
+    message = error_of(visualize, 'score-maps', *clamp, '--keypoints', 'nose', 'left paw')
+    assert "no keypoint 'left paw'. Did you mean: left back paw, " in message
+    message = error_of(visualize, 'score-maps', *clamp, '--images', '1000001', '7', 'dog.jpg')
+    assert 'No animal of 7, dog.jpg in ' in message
+    assert 'at least 1' in error_of(visualize, 'score-maps', *clamp, '--number', '0')
+    for figure in ('similarity', 'score-maps'):
+        message = error_of(visualize, figure, SIMPLE_BASELINE, 'simplebaseline.pth', '--out', 'new.png')
+        assert 'without prompts' in message
+    options = ['--cfg-options', 'test_dataloader.dataset.data_root=nowhere/']
+    assert 'nowhere/annotations' in error_of(visualize, 'similarity', *clamp, *options)
+    assert not (folder / 'new.png').exists()
+
+
+def test_animals_are_chosen_by_image_or_spread_from_first_to_last(visualize):
+    def chosen(*args) -> list[tuple[int, int]]:
+        dataset = visualize.choose_animals(cfg, *args)
+        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+        return [(info['img_id'], info['id']) for info in infos]
+
+    cfg = Config.fromfile(CLAMP)
+    every = chosen(None, 10**6)
+    first, last = every[0][0], every[-1][0]
+    named = chosen([f'{last:012}.jpg', str(first)])  # by name and by id, in this order
+    assert named == [one for image in (last, first) for one in every if one[0] == image]
+    spread = chosen(None, 3)
+    assert len(spread) == 3
+    assert spread[::2] == [every[0], every[-1]]
+
+
+def test_oks_is_one_for_the_truth_and_as_coco_defines_it(visualize):
+    from types import SimpleNamespace
+
+    truth = np.array([[[10.0, 10.0], [20.0, 20.0], [0.0, 0.0]]])
+    shown = dict(keypoints=truth, keypoints_visible=np.array([[1.0, 1.0, 0.0]]))
+    sample = SimpleNamespace(gt_instances=SimpleNamespace(**shown), raw_ann_info=dict(area=100.0))
+    sigmas = np.array([0.05, 0.1, 0.1])
+    sample.pred_instances = SimpleNamespace(keypoints=truth + np.array([[0, 0], [0, 0], [50, 50]]))
+    assert visualize.oks(sample, sigmas) == pytest.approx(1)  # the third is not labelled
+    # off by one pixel: exp(-1 / (2 * 100 * (2 * 0.05)^2)) = exp(-0.5), and exp(-0.125) for the wider sigma
+    sample.pred_instances = SimpleNamespace(keypoints=truth + np.array([1, 0]))
+    assert visualize.oks(sample, sigmas) == pytest.approx((np.exp(-0.5) + np.exp(-0.125)) / 2, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_before_training_has_clip_s_weights_if_they_are_there(visualize, folder, capsys):
+    cfg = Config.fromfile(CLAMP)
+    towers = cfg.model.backbone.clip, cfg.model.head.prompt_learner.text_encoder
+    clip = random_clip({key: towers[0][key] for key in ('embed_dim', 'vision_cfg', 'text_cfg')})
+    for tower in towers:
+        tower.pretrained = str(folder / 'clip.pt')
+    model, weights = visualize.initial_model(cfg, torch.device('cpu'))
+    assert weights == 'random weights'
+    assert 'clip.pt' in capsys.readouterr().err
+    torch.save(clip.state_dict(), folder / 'clip.pt')
+    model, weights = visualize.initial_model(cfg, torch.device('cpu'))
+    assert weights == 'CLIP weights'
+    text_tower = model.head.prompt_learner.text_encoder.tower
+    assert torch.equal(text_tower.token_embedding.weight, clip.token_embedding.weight)
+    assert towers[0].pretrained == str(folder / 'clip.pt')  # the config is as it was
+
+
+@pytest.mark.slow
+def test_each_figure_is_drawn(visualize, weights, capsys):
+    clamp = [CLAMP, 'clamp.pth']
+    visualize.main(['similarity', *clamp, '--out', 'similarity.pdf'])
+    printed = capsys.readouterr().out
+    assert 'before training (random weights): own prompt ' in printed
+    assert 'after training: own prompt ' in printed
+    visualize.main(['score-maps', *clamp, '--keypoints', 'nose', 'neck', '--number', '2', '--out', 'maps.png'])
+    visualize.main(['score-maps', *clamp, '--upsample', 'learned', '--number', '1', '--out', 'learned.png'])
+    against = ['--against', SIMPLE_BASELINE, 'simplebaseline.pth']
+    visualize.main(['compare', *clamp, *against, '--number', '4', '--out', 'compare.svg'])
+    assert Path('similarity.pdf').read_bytes().startswith(b'%PDF')
+    for name, columns in (('maps.png', 3.25), ('learned.png', 6.9)):
+        assert cv2.imread(name).shape[1] == pytest.approx(300 * columns, rel=0.1)
+    svg = Path('compare.svg').read_text()
+    assert svg.index('SimpleBaseline') < svg.index('Ground truth')
+    assert svg.count('OKS') >= 8
+
+
+@pytest.mark.slow
+def test_the_sheet_of_poses_has_all_pairs(folder, weights, monkeypatch):
+    monkeypatch.chdir(folder)
+    load_tool('draw_poses').main([CLAMP, 'clamp.pth', '--out', 'poses.png', '--number', '4', '--columns', '3'])
+    sheet = cv2.imread('poses.png')
+    assert sheet.shape == (2 * 256, 3 * 2 * 256, 3)
+    assert sheet[256:, 2 * 256 :].max() == 0  # the fourth pair stands alone in its row
+    assert sheet[256:, : 2 * 256].std() > 10

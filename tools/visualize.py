@@ -1,0 +1,277 @@
+"""The paper's figures of your own models.
+
+python tools/visualize.py similarity CONFIG CHECKPOINT --out similarity.pdf
+python tools/visualize.py score-maps CONFIG CHECKPOINT --number 2 --keypoints nose 'left eye' --out score_maps.pdf
+python tools/visualize.py compare CONFIG CHECKPOINT --against BASELINE_CONFIG BASELINE_CHECKPOINT --out compare.pdf
+"""
+
+import argparse
+import copy
+import difflib
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmengine.config import Config, DictAction
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpose.evaluation.functional.nms import oks_iou
+from mmpose.registry import DATASETS, MODELS
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint, check_config
+from clamp.inference import PosePredictor
+from clamp.models.clip_weights import find_weights
+from clamp.visualization import (
+    CROP_SIZE,
+    crop_animal,
+    draw_pose,
+    labelled_keypoints,
+    mean_similarity,
+    plot_poses,
+    plot_score_maps,
+    plot_similarity,
+    save_figure,
+    view_prompts,
+)
+
+METHODS = dict(CLAMPHead='CLAMP', HeatmapHead='SimpleBaseline')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The paper's figures of your own models, on the config's test set.")
+    commands = parser.add_subparsers(dest='command', required=True, metavar='FIGURE')
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    common.add_argument('checkpoint', help='checkpoint file (.pth)')
+    common.add_argument('--out', required=True, metavar='FIGURE.pdf', help='file to write: .pdf, .png, .svg or .jpg')
+    common.add_argument('--dpi', type=int, default=300, help='of pictures, and of the photos in a PDF (default: 300)')
+    animals = common.add_mutually_exclusive_group()
+    animals.add_argument('--images', nargs='+', metavar='IMAGE', help='image ids or file names; all their animals')
+    animals.add_argument(
+        '--number',
+        type=int,
+        help='how many, spread over the test set (default: all, for pictures 2 or 6)',
+    )
+    common.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
+    common.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    similarity = commands.add_parser(
+        'similarity',
+        parents=[common],
+        help='Figure 3: image features at the keypoints against prompts, before and after training',
+    )
+    similarity.set_defaults(draw=draw_similarity)
+    score_maps = commands.add_parser('score-maps', parents=[common], help='Figure 4: score maps over the image')
+    score_maps.add_argument('--keypoints', nargs='+', metavar='NAME', help='which, by their prompts (default: all)')
+    score_maps.add_argument(
+        '--upsample',
+        choices=['bilinear', 'learned'],
+        default='bilinear',
+        help='eq. 5 as printed, or the deconvolutions that were trained with the spatial loss (default: bilinear)',
+    )
+    score_maps.set_defaults(draw=draw_score_maps)
+    compare = commands.add_parser('compare', parents=[common], help='Figures 5, 6: a baseline, this model, the truth')
+    compare.add_argument('--against', nargs=2, required=True, metavar=('CONFIG', 'CHECKPOINT'), help='the baseline')
+    compare.set_defaults(draw=draw_comparison)
+    return parser.parse_args(argv)
+
+
+def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
+    """Read a config and check it, its data and its checkpoint, before anything is built."""
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    check_config(cfg, ('test',))
+    check_checkpoint(checkpoint)
+    return cfg
+
+
+def check_has_prompts(cfg: Config, command: str) -> None:
+    """Check that a config is one of CLAMP.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not cfg.model.head.get('prompt_learner'):
+        raise ValueError(f'{cfg.filename} is a model without prompts: {command} needs one of CLAMP.')
+
+
+def choose_keypoints(wanted: list[str] | None, names: list[str]) -> list[int]:
+    """Return the indices of keypoints by name; all of them for None.
+
+    Raises:
+        ValueError: If there is none of that name, with names like it.
+    """
+    for name in wanted or []:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names
+            raise ValueError(f'There is no keypoint {name!r}. Did you mean: {", ".join(near)}?')
+    return [names.index(name) for name in wanted or names]
+
+
+def choose_animals(cfg: Config, images: list[str] | None, number: int | None = None) -> BaseDataset:
+    """Build the test set, with the animals of some images, or a number spread over all.
+
+    Args:
+        cfg (Config): The config.
+        images (list[str], optional): Image ids or file names.
+        number (int, optional): How many animals, if no images are named. None takes all.
+
+    Raises:
+        ValueError: If an image is not in the test set, or ``number`` is not positive.
+    """
+    if number is not None and number < 1:
+        raise ValueError(f'--number should be at least 1, but is {number}.')
+    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if images:
+        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+        keys = [{str(info['img_id']), Path(info['img_path']).name} for info in infos]
+        if missing := [name for name in images if not any(name in key for key in keys)]:
+            raise ValueError(
+                f'No animal of {", ".join(missing)} in {dataset.ann_file}. Its image ids are from '
+                f'{infos[0]["img_id"]} to {infos[-1]["img_id"]}, its files such as {Path(infos[0]["img_path"]).name}.'
+            )
+        dataset.get_subset_([index for name in images for index, key in enumerate(keys) if name in key])
+    elif number is not None and number < len(dataset):
+        dataset.get_subset_(np.linspace(0, len(dataset) - 1, number).round().astype(int).tolist())
+    return dataset
+
+
+def initial_model(cfg: Config, device: torch.device) -> tuple[nn.Module, str]:
+    """Build the model as it is before training, and say what its weights are: CLIP's, if they are at hand."""
+    torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
+    model = copy.deepcopy(cfg.model)
+    towers = [model.backbone.clip, model.head.prompt_learner.text_encoder]
+    towers = [tower for tower in towers if tower and tower.get('pretrained')]
+    weights = 'CLIP weights' if towers else 'random weights'
+    try:
+        for tower in towers:
+            find_weights(tower.get('model_name'), tower.pretrained)
+    except FileNotFoundError as error:
+        print(f'{error}\nBefore training: random weights in place of CLIP.', file=sys.stderr)
+        weights = 'random weights'
+        for tower in towers:
+            tower.pretrained = None
+    model = MODELS.build(model)
+    MMLogger.get_current_instance().setLevel('WARNING')  # init_weights lists the origin of each weight
+    model.init_weights()
+    return model.to(device).eval(), weights
+
+
+def draw_similarity(cfg: Config, args: argparse.Namespace) -> Figure:
+    """Average the similarities over the animals, before and after training, print what they come to, and plot them."""
+    check_has_prompts(cfg, args.command)
+    dataset = choose_animals(cfg, args.images, args.number)
+    predictor = PosePredictor(cfg, args.checkpoint, args.device)
+    before, weights = initial_model(cfg, next(predictor.model.parameters()).device)
+    models = {f'before training ({weights})': before, 'after training': predictor.model}
+    loader = DataLoader(dataset, cfg.test_dataloader.batch_size, collate_fn=pseudo_collate)
+    found = {title: [] for title in models}
+    for batch in tqdm(loader, 'comparing', disable=None, leave=False):
+        for title, model in models.items():
+            found[title].append(view_prompts(model, copy.deepcopy(batch))[1])
+    panels = {title: mean_similarity(np.concatenate(parts)) for title, parts in found.items()}
+    print(f'Mean over {len(dataset)} animals of the cosine of the image feature at a keypoint and a prompt')
+    for title, matrix in panels.items():
+        own = np.eye(len(matrix), dtype=bool)
+        print(f'{title}: own prompt {np.nanmean(matrix[own]):.3f}, others {np.nanmean(matrix[~own]):.3f}')
+    return plot_similarity(panels, predictor.keypoint_names)
+
+
+def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
+    """Plot the score maps of the animals."""
+    check_has_prompts(cfg, args.command)
+    names = list(cfg.model.head.prompt_learner.keypoint_names)
+    chosen = choose_keypoints(args.keypoints, names)
+    batch = pseudo_collate(list(choose_animals(cfg, args.images, 2 if args.number is None else args.number)))
+    model = PosePredictor(cfg, args.checkpoint, args.device).model
+    learned = args.upsample == 'learned'
+    score_maps, _ = view_prompts(model, batch, learned)
+    label = 'upsampled score map' if learned else 'cosine similarity'
+    return plot_score_maps(batch['data_samples'], score_maps, names, chosen, label)
+
+
+def draw_comparison(cfg: Config, args: argparse.Namespace) -> Figure:
+    """Plot the poses of the baseline, of the model, and the true ones; only labelled keypoints, as AP counts them."""
+    baseline = load_config(*args.against, None)
+    dataset = choose_animals(cfg, args.images, 6 if args.number is None else args.number)
+    metainfo, rows, captions = dataset.metainfo, {}, {}
+    for one, checkpoint in ((baseline, args.against[1]), (cfg, args.checkpoint)):
+        label = METHODS.get(one.model.head.type, one.model.head.type)
+        if baseline.model.head.type == cfg.model.head.type:
+            label = Path(one.filename).stem
+        predictor = PosePredictor(one, checkpoint, args.device)
+        with torch.inference_mode():
+            samples = predictor.model.test_step(pseudo_collate(same_animals(one, dataset)))
+        rows[label] = [draw_animal(sample, sample.pred_instances.keypoints, metainfo) for sample in samples]
+        captions[label] = [f'OKS {oks(sample, metainfo["sigmas"]):.2f}' for sample in samples]
+    rows['Ground truth'] = [draw_animal(sample, sample.gt_instances.keypoints, metainfo) for sample in samples]
+    return plot_poses(rows, captions)
+
+
+def same_animals(cfg: Config, dataset: BaseDataset) -> list[dict]:
+    """Return the animals of a data set as another config's pipeline makes them.
+
+    Raises:
+        ValueError: If an animal is not in that config's test set, or has other keypoints there.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    other = DATASETS.build(cfg.test_dataloader.dataset)
+    if other.metainfo['keypoint_id2name'] != dataset.metainfo['keypoint_id2name']:
+        raise ValueError(f'{cfg.filename} has other keypoints: take a model of the same data.')
+    places = {other.get_data_info(index)['id']: index for index in range(len(other))}
+    ids = [dataset.get_data_info(index)['id'] for index in range(len(dataset))]
+    if missing := [str(id_) for id_ in ids if id_ not in places]:
+        raise ValueError(f'The animals {", ".join(missing)} are not in the test set of {cfg.filename}.')
+    return [other[places[id_]] for id_ in ids]
+
+
+def draw_animal(sample, keypoints: np.ndarray, metainfo: dict) -> np.ndarray:
+    """Return the animal's crop with the labelled ones of keypoints (1, K, 2), in pixels of the image."""
+    crop, matrix = crop_animal(sample, CROP_SIZE)
+    keypoints = cv2.transform(keypoints, matrix)[0]
+    return draw_pose(crop, keypoints, metainfo, labelled_keypoints(sample), radius=CROP_SIZE // 75)
+
+
+def oks(sample, sigmas: np.ndarray) -> float:
+    """Return the object keypoint similarity of a prediction and its truth, as COCO defines it."""
+    labelled = labelled_keypoints(sample)[:, None]
+    truth = np.hstack([sample.gt_instances.keypoints[0], labelled]).ravel()
+    found = np.hstack([sample.pred_instances.keypoints[0], labelled]).ravel()
+    area = sample.raw_ann_info['area']
+    return float(oks_iou(truth, found[None], area, np.array([area]), sigmas, vis_thr=0.5)[0])
+
+
+def check_out(path: str) -> None:
+    """Check that a figure can be written, before the work.
+
+    Raises:
+        FileNotFoundError: If the folder is not there.
+        ValueError: If the ending is none of a figure.
+    """
+    if Path(path).suffix not in ('.pdf', '.png', '.svg', '.jpg'):
+        raise ValueError(f'--out {path} should end in .pdf, .png, .svg or .jpg.')
+    if not Path(path).absolute().parent.is_dir():
+        raise FileNotFoundError(f'The folder of --out {path} is not there. Make it first.')
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        check_out(args.out)
+        figure = args.draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    save_figure(figure, args.out, args.dpi)
+    print(f'Figure: {Path(args.out).absolute()}')
+
+
+if __name__ == '__main__':
+    main()
