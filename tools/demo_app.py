@@ -14,8 +14,8 @@ os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is i
 
 from mmengine.config import DictAction
 
-from clamp.detection import AnimalDetector
 from clamp.inference import PosePredictor
+from clamp.inference.detection import AnimalDetector
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

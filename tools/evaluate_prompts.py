@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> None:
         check_config(cfg, ('test',))
         check_data(cfg.train_dataloader.dataset)
         rows = evaluate(cfg, PosePredictor(cfg, args.checkpoint, args.device), names)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
     if args.json:
         result = dict(config=args.config, checkpoint=args.checkpoint, thresholds=THRESHOLDS, keypoints=rows)

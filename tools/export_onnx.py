@@ -75,7 +75,7 @@ def milliseconds(run: Callable[[], object], repeats: int = 20) -> float:
 
 def time_both(file: bytes, estimator: nn.Module, batch_size: int) -> tuple[float, float]:
     """Return the milliseconds of a batch in ONNX Runtime and in PyTorch, which do the same with as many threads."""
-    from clamp.onnx_estimator import load_session
+    from clamp.onnx.estimator import load_session
 
     session = load_session(file)
     shape = [batch_size, *session.get_inputs()[0].shape[1:]]
@@ -89,7 +89,7 @@ def time_both(file: bytes, estimator: nn.Module, batch_size: int) -> tuple[float
 
 def export(args: argparse.Namespace) -> Table:
     """Export, compare and write; return what to show."""
-    from clamp.export import ExportedEstimator, export_onnx, verify
+    from clamp.onnx.export import ExportedEstimator, export_onnx, verify
 
     if missing := [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]:
         raise ImportError(f'{", ".join(missing)} must be installed: pip install --no-build-isolation -e ".[onnx]"')

@@ -23,9 +23,9 @@ from matplotlib.colors import Normalize
 from mmengine.config import DictAction
 from tqdm import tqdm
 
-from clamp.detection import AnimalDetector
 from clamp.inference import Pose, PosePredictor, ScoreMap, check_boxes, clip_box
-from clamp.media import CocoBoxes, Frame, count_frames, find_sources, read_frames
+from clamp.inference.detection import AnimalDetector
+from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, read_frames
 from clamp.visualization import draw_pose, overlay_score_map
 
 TILE = 480  # of a drawn score map, in pixels of its longer side
@@ -34,7 +34,7 @@ TILE = 480  # of a drawn score map, in pixels of its longer side
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Predict poses on images, folders of images, and videos.')
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
     parser.add_argument('inputs', nargs='+', metavar='input', help='image, folder, video, or a quoted pattern of them')
     parser.add_argument('--out', default='predictions', help='new folder for the results (default: predictions)')
     boxes = parser.add_mutually_exclusive_group()
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
         with PredictionWriter(args.out, predictor) as writer:
             predict(predictor, find_boxes(frames, box, detector, skipped), args.prompts, args.batch_size, writer)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{len(writer.results)} animals in {writer.num_frames} frames: {os.path.abspath(args.out)}')
     if skipped:

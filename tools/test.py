@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
-from clamp.onnx_estimator import onnx_estimator
+from clamp.onnx.estimator import onnx_estimator
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from ..inference import check_boxes, clip_box
-from ..media import read_image
+from ..inference.media import read_image
 
 MIN_SIDE, MAX_PIXELS = 16, 50_000_000  # of an image that is taken
 MAX_TEXTS, MAX_CHARACTERS = 100, 200

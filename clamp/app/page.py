@@ -6,8 +6,8 @@ import gradio as gr
 import numpy as np
 
 from ..datasets.synthetic import generate_sample
-from ..detection import AnimalDetector
 from ..inference import PosePredictor
+from ..inference.detection import AnimalDetector
 from ..visualization import SIDE_COLOURS
 from .inputs import read_box, read_texts, read_upload
 from .views import draw_cross, resize, show_pose, show_score_maps

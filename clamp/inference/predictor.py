@@ -1,21 +1,7 @@
-"""Poses and score maps of any image: RGB arrays or paths in, plain numpy out.
-
-::
-
-    from clamp.inference import PosePredictor
-
-    predictor = PosePredictor('configs/demo/clamp_tiny.py', 'work_dirs/demo/clamp_tiny/epoch_14.pth')
-    [[pose]] = predictor(['dog.jpg'])
-    pose.keypoints, pose.scores                                   # (K, 2) in pixels of the image, (K,)
-    [[score_map]] = predictor.score_maps(['dog.jpg'], texts=['left ear tip', 'hoof'])
-    score_map.values, score_map.peaks()                           # (2, H, W), cosine; (2, 2) in pixels of the image
-"""
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -26,8 +12,10 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
-from .checks import check_checkpoint, check_config, check_keypoint_number
+from ..checks import check_checkpoint, check_config, check_keypoint_number
+from ..onnx.estimator import onnx_estimator
 from .media import read_image
+from .score_map import ScoreMap, cells_to_image
 
 Image = np.ndarray | str | os.PathLike
 
@@ -54,45 +42,6 @@ class Pose:
         return float(certain.mean()) if len(certain) else 0.0
 
 
-@dataclass(frozen=True)
-class ScoreMap:
-    """How alike each place of an animal's crop and each of P texts are (eq. 3-4, Figure 4).
-
-    Attributes:
-        box (np.ndarray): (4,), the part of the animal's box that is in the image: x, y, width, height, in pixels.
-        texts (list[str]): The P texts.
-        values (np.ndarray): (P, H, W), cosine in [-1, 1], at the resolution of the feature map.
-        to_image (np.ndarray): (2, 3), the affine map from the (column, row) of a cell's centre to (x, y) in pixels of
-            the image, in the manner of ``cv2.warpAffine``.
-    """
-
-    box: np.ndarray
-    texts: list[str]
-    values: np.ndarray
-    to_image: np.ndarray
-
-    def on_image(self, height: int, width: int) -> np.ndarray:
-        """Return the maps at the pixels of the image, (P, height, width), bilinear, NaN outside the crop."""
-        _, rows, columns = self.values.shape
-        corners = np.array([[-0.5, -0.5], [columns - 0.5, rows - 0.5]]) @ self.to_image[:, :2].T + self.to_image[:, 2]
-        x, y = np.arange(width), np.arange(height)[:, None]
-        inside = (x >= corners[0, 0]) & (x <= corners[1, 0]) & (y >= corners[0, 1]) & (y <= corners[1, 1])
-        warp = dict(flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        maps = [cv2.warpAffine(one, self.to_image, (width, height), **warp) for one in self.values]
-        return np.where(inside, np.stack(maps), np.nan)
-
-    def peaks(self) -> np.ndarray:
-        """Return where in its box each text fits best, (P, 2), (x, y) in pixels of the image.
-
-        It is the best of 64 x 64 places, at which the map is interpolated bicubically, since its cells are coarse.
-        """
-        x, y = (start + size * (np.arange(64) + 0.5) / 64 for start, size in zip(self.box[:2], self.box[2:]))
-        places = np.stack(np.meshgrid(x, y), axis=-1)  # (64, 64, 2)
-        cells = cv2.transform(places, cv2.invertAffineTransform(self.to_image)).astype(np.float32)
-        fine = [cv2.remap(one, cells, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for one in self.values]
-        return places.reshape(-1, 2)[np.stack(fine).reshape(len(fine), -1).argmax(1)]
-
-
 class PosePredictor:
     """Predict poses with a config and a checkpoint of it, whatever the model.
 
@@ -101,7 +50,8 @@ class PosePredictor:
 
     Args:
         config (str | Config): A config of this project, or its path.
-        checkpoint (str): Path of a checkpoint.
+        checkpoint (str): Path of a checkpoint, or of what ``tools/export_onnx.py`` made of it (.onnx), which has no
+            score maps and runs on the CPU.
         device (str, optional): Such as ``'cuda:1'``. Defaults to None, the GPU if there is one.
         cfg_options (dict, optional): Settings of the config to override. Defaults to None.
 
@@ -132,8 +82,10 @@ class PosePredictor:
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
         # a KeypointConverter would convert annotations, of which there are none here
         self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])
-        self.model = MODELS.build(self.cfg.model)
-        check_checkpoint(checkpoint, self.model)  # the weights are in the model then
+        exported = str(checkpoint).endswith('.onnx')
+        self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint) if exported else self.cfg.model)
+        if not exported:
+            check_checkpoint(checkpoint, self.model)  # the weights are in the model then
         self.model.to(device or get_device()).eval()
 
     def __call__(
@@ -240,19 +192,6 @@ class PosePredictor:
     def _collate(waiting: list[tuple]) -> tuple:
         indices, boxes, samples = zip(*waiting)
         return indices, boxes, pseudo_collate(samples)
-
-
-def cells_to_image(metainfo: dict, shape: tuple[int, int]) -> np.ndarray:
-    """Return the affine map (2, 3) from (column, row) of a feature cell's centre to (x, y) in pixels of the image.
-
-    Args:
-        metainfo (dict): A ``PoseDataSample``'s: ``input_size``, ``input_center`` and ``input_scale``, all (x, y).
-        shape (tuple[int, int]): Of the feature map, (H, W).
-    """
-    size, scale = np.array(metainfo['input_size']), np.asarray(metainfo['input_scale'])
-    stride = size / shape[::-1]
-    offset = np.asarray(metainfo['input_center']) - scale / 2 + (stride - 1) / 2 * scale / size
-    return np.column_stack([np.diag(stride * scale / size), offset])
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

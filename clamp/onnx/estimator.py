@@ -32,7 +32,7 @@ def load_session(file: str | bytes):
 
 
 def read_metadata(path: str) -> dict:
-    """Return the part of :func:`clamp.export.metadata` in a file that says how to test it.
+    """Return the part of :func:`clamp.onnx.export.metadata` in a file that says how to test it.
 
     Tools that change a file, such as those that quantise it, may add entries of their own.
 
@@ -83,7 +83,7 @@ def onnx_estimator(model: dict, path: str) -> dict:
 
 @MODELS.register_module()
 class ONNXBackbone(BaseModule):
-    """A graph of :func:`clamp.export.export_onnx`, run by ONNX Runtime on the CPU.
+    """A graph of :func:`clamp.onnx.export.export_onnx`, run by ONNX Runtime on the CPU.
 
     Args:
         path (str): The file.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import clamp
 
-from .models import PromptLearner
-from .onnx_estimator import load_session
+from ..models import PromptLearner
+from .estimator import load_session
 
 TOLERANCE = 1e-4  # most that a heatmap, whose peaks are about 1, may differ between ONNX and PyTorch
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torchvision
 
-from clamp import detection
-from clamp.detection import AnimalDetector
+from clamp.inference import detection
+from clamp.inference.detection import AnimalDetector
 
 
 @pytest.fixture

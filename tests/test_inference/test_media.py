@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clamp.media import CocoBoxes, count_frames, find_sources, read_frames, read_image
+from clamp.inference.media import CocoBoxes, count_frames, find_sources, read_frames, read_image
 
 RED = np.full((16, 24, 3), (0, 0, 255), np.uint8)  # BGR
 

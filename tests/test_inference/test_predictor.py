@@ -13,7 +13,7 @@ from mmpose.registry import DATASETS, MODELS
 from clamp.datasets.synthetic import generate_dataset
 from clamp.inference import Pose, PosePredictor, ScoreMap, cells_to_image, check_boxes, check_image, clip_box
 
-CONFIG = str(Path(__file__).parents[1] / 'configs/demo/clamp_tiny.py')
+CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
 BASELINE = CONFIG.replace('clamp_tiny', 'simplebaseline_tiny')
 
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from clamp.onnx_estimator import load_session, onnx_estimator, read_metadata
+from clamp.onnx.estimator import load_session, onnx_estimator, read_metadata
 
 
 def test_without_onnx_runtime_the_message_says_what_to_install(monkeypatch):

@@ -7,7 +7,7 @@ import torch
 from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import MODELS
 
-from clamp.export import decode_heatmaps, export_onnx, fold_prompts, verify
+from clamp.onnx.export import decode_heatmaps, export_onnx, fold_prompts, verify
 from tests.conftest import NAMES, tiny_clip, tiny_head
 
 SIZES = dict(vit=(32, 8), resnet=(64, 16))  # of the input, of the heatmaps

@@ -1,4 +1,4 @@
-"""Export and test of the demo's small CLAMP; what is in the graph: tests/test_export.py"""
+"""Export and test of the demo's small CLAMP; what is in the graph: tests/test_onnx/"""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, MODELS
 
-from clamp.onnx_estimator import onnx_estimator
+from clamp.inference import PosePredictor
+from clamp.onnx.estimator import onnx_estimator
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
@@ -62,5 +63,11 @@ def test_an_exported_model_predicts_the_same(options, tmp_path, capsys):
     for one, other in zip(expected, got):
         np.testing.assert_allclose(one.pred_instances.keypoints, other.pred_instances.keypoints, atol=0.01)
         np.testing.assert_allclose(one.pred_instances.keypoint_scores, other.pred_instances.keypoint_scores, atol=1e-3)
+    predictors = [PosePredictor(CONFIG, str(file), 'cpu') for file in (tmp_path / 'checkpoint.pth', out)]
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    [[one]], [[other]] = (predictor([image], [[[10, 5, 80, 70]]]) for predictor in predictors)
+    np.testing.assert_allclose(one.keypoints, other.keypoints, atol=0.01)
+    with pytest.raises(ValueError, match='has no prompts'):
+        predictors[1].score_maps([image])
     with pytest.raises(ValueError, match=r'number of keypoints of .* is 17, that of the config 16'):
         onnx_estimator({**cfg.model, 'head': {**cfg.model.head, 'out_channels': 16}}, str(out))
