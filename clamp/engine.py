@@ -26,8 +26,14 @@ class EpochSeedHook(Hook):
         """Give the sampler the run's seed: if that was drawn, a resumed run has just taken it over."""
         runner.train_dataloader.sampler.seed = runner.seed
 
-    def before_train_epoch(self, runner) -> None:
-        """Seed torch on all devices by the run's seed, the epoch and the rank."""
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Seed torch on all devices by the run's seed, the epoch and the rank, at the first step of an epoch.
+
+        Not before the epoch: a loader that starts its workers draws from torch's generator, and one whose workers go on
+        from the epoch before does not.
+        """
+        if batch_idx > 0:
+            return
         seed = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
         torch.manual_seed(int(seed[0]))
 

@@ -115,7 +115,8 @@ def data_options(tmp_path_factory) -> list[str]:
 def trained(data_options, tmp_path_factory) -> tuple[Path, str]:
     """The work dir and the output of a training of two epochs."""
     work_dir = tmp_path_factory.mktemp('trained')
-    result = run('train', *train(data_options, work_dir, 2))
+    workers = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
+    result = run('train', *train(data_options + workers, work_dir, 2))
     assert result.returncode == 0, result.stderr
     return work_dir, result.stdout + result.stderr
 
@@ -171,10 +172,11 @@ def test_killed_training_resumes(data_options, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_training_equals_one_that_was_not_cut_off(trained, data_options, tmp_path):
-    workers = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']  # it had none before
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_resumed_training_equals_one_that_was_not_cut_off(workers, trained, data_options, tmp_path):
+    options = [f'train_dataloader.num_workers={workers}', f'train_dataloader.persistent_workers={workers > 0}']
     resume = ['--resume', str(trained[0] / 'epoch_1.pth')]
-    result = run('train', *train(data_options + workers, tmp_path, 2, *resume))
+    result = run('train', *train(data_options + options, tmp_path, 2, *resume))
     assert result.returncode == 0, result.stderr
     whole, resumed = (torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (trained[0], tmp_path))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
