@@ -137,9 +137,12 @@ def foretell(jobs: list[Job], format_: str) -> int:
 
 def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list[Job]]:
     """Return the manifest, all samples, and their crops in the same order."""
-    if Path(config.ann_file).is_absolute() or Path(config.data_prefix.img).is_absolute():
+    paths = [Path(config.ann_file), Path(config.data_prefix.img)]
+    if any(path.is_absolute() or '..' in path.parts for path in paths):
         raise ValueError(
-            'The crops take the same paths below another data_root: make ann_file and data_prefix relative.'
+            'The crops take the same paths below another data_root, but these lead out of it: '
+            f'{", ".join(map(str, paths))}. Put annotations and images below one folder, by links, and make ann_file '
+            'and data_prefix relative to it.'
         )
     augmentation, samples = Augmentation.from_pipeline(config.pipeline), load_samples(config)
     folder = args.out / config.data_prefix.img / CROPS

@@ -60,8 +60,10 @@ def main(argv: list[str] | None = None) -> None:
             os.environ['GRADIO_TEMP_DIR'] = folder  # of the uploads
             serve(args)
     except ModuleNotFoundError as error:
-        sys.exit(f"error: The demo needs {error.name}, which is not installed: pip install '.[app]'")
-    except (FileNotFoundError, ValueError) as error:
+        sys.exit(
+            f"error: The demo needs {error.name}, which is not installed: pip install --no-build-isolation -e '.[app]'"
+        )
+    except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
 
 

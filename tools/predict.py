@@ -78,10 +78,11 @@ class PredictionWriter:
     Args:
         folder (str): Where to write.
         predictor (PosePredictor): Knows the keypoints.
+        texts (list[str], optional): Whose score maps are drawn. Defaults to None, no score maps.
     """
 
-    def __init__(self, folder: str, predictor: PosePredictor):
-        self.folder, self.predictor = Path(folder), predictor
+    def __init__(self, folder: str, predictor: PosePredictor, texts: list[str] | None = None):
+        self.folder, self.predictor, self.texts = Path(folder), predictor, texts
         self.results: list[dict] = []
         self.keypoints: list[tuple] = []
         self.prompts: list[tuple] = []
@@ -111,7 +112,7 @@ class PredictionWriter:
             best = score_map.values.max((1, 2))
             for text, (x, y), cosine in zip(score_map.texts, score_map.peaks(), best):
                 self.prompts.append((*place, animal, text, f'{x:.2f}', f'{y:.2f}', f'{cosine:.4f}'))
-        self._save(frame, draw_score_maps(frame.image, maps), 'prompts')
+        self._save(frame, draw_score_maps(frame.image, maps, self.texts), 'prompts')
 
     @staticmethod
     def _result(frame: Frame, animal: int, pose: Pose) -> dict:
@@ -157,7 +158,7 @@ class PredictionWriter:
             csv.writer(f).writerows([columns, *rows])
 
 
-def draw_score_maps(image: np.ndarray, maps: list[ScoreMap]) -> np.ndarray:
+def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -> np.ndarray:
     """Return a picture for each text, side by side: where it fits, its peak, and its highest cosine.
 
     All share one colour scale, from the lowest to the highest cosine of the frame. Where crops of several animals
@@ -166,18 +167,20 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap]) -> np.ndarray:
     Args:
         image (np.ndarray): (H, W, 3), uint8, RGB.
         maps (list[ScoreMap]): Of its N animals, P texts each.
+        texts (list[str]): The P texts.
 
     Returns:
-        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``; without animals one plain tile.
+        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``; plain tiles without animals, as
+        all frames of a video must be of one size.
     """
     scale = TILE / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not maps:
-        return small
+        return np.hstack([small] * len(texts))
     values = np.fmax.reduce([score_map.on_image(*image.shape[:2]) for score_map in maps])  # (P, H, W)
     norm = Normalize(np.nanmin(values), np.nanmax(values))
     tiles = []
-    for index, text in enumerate(maps[0].texts):
+    for index, text in enumerate(texts):
         tile = overlay_score_map(small, values[index], norm)
         for score_map in maps:
             x, y = (score_map.peaks()[index] * scale).round().astype(int).tolist()
@@ -236,7 +239,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.prompts:
             predictor.check_texts(args.prompts)
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
-        with PredictionWriter(args.out, predictor) as writer:
+        with PredictionWriter(args.out, predictor, args.prompts) as writer:
             predict(predictor, find_boxes(frames, box, detector, skipped), args.prompts, args.batch_size, writer)
     except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from mmengine.config import Config, DictAction
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -49,6 +50,7 @@ class SaveMetricsHook(Hook):
     def __init__(self, path: str):
         self.path = path
 
+    @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         import mmengine
 

@@ -106,7 +106,7 @@ class CollectHook(Hook):
         self.score_map = None
 
     def _keep_score_map(self, learner, args: tuple[torch.Tensor, torch.Tensor], text_embeds: torch.Tensor) -> None:
-        if self.score_map is None:  # the second time in a batch is the flip test's
+        if self.score_map is None:  # MMPose's own estimator calls a second time, for the mirror images
             image_embeds, text_embeds = F.normalize(args[1], dim=1), F.normalize(text_embeds, dim=-1)
             self.score_map = torch.einsum('bdhw,bkd->bkhw', image_embeds, text_embeds)  # as in CLAMPHead
 
@@ -115,7 +115,7 @@ class CollectHook(Hook):
         maps = self.score_map
         if maps is None:
             maps = torch.stack([torch.as_tensor(sample.pred_fields.heatmaps) for sample in outputs])
-        self.maps.append(stretch(maps))
+        self.maps.append(stretch(maps[: len(outputs)]))  # after them come those of the flip test's mirror images
         for image, sample in zip(data_batch['inputs'], outputs):
             self.annotation_ids.append(int(sample.metainfo['id']))
             self.keypoints.append(sample.pred_instances.keypoints[0])

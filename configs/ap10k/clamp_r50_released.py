@@ -1,4 +1,4 @@
-# For the authors' released ResNet-50 checkpoint, converted by tools/convert_checkpoint.py, which holds all CLIP weights.
+# For the authors' released ResNet-50 checkpoint, converted by tools/convert_checkpoint.py, which holds CLIP's weights.
 # Its text encoder knows 13 positions: [SOT], 8 context tokens, a name of up to 3 tokens, [EOT].
 _base_ = './clamp_r50.py'
 

@@ -181,7 +181,9 @@ def test_errors_of_the_command_are_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     for name in [name for name in sys.modules if name.startswith('clamp.app')]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(SystemExit, match=r"^error: The demo needs gradio, .*pip install '\.\[app\]'$"):
+    with pytest.raises(
+        SystemExit, match=r"^error: The demo needs gradio, .*pip install --no-build-isolation -e '\.\[app\]'$"
+    ):
         load_tool().main([CONFIG, 'no.pth'])
 
 

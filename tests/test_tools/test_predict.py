@@ -153,3 +153,8 @@ def test_errors_come_before_anything_is_written(tool, inputs, tmp_path, args, me
 def test_nothing_is_overwritten(tool, inputs):
     with pytest.raises(SystemExit, match=r'in is not empty'):
         run(tool, inputs, inputs)
+
+
+def test_a_frame_without_animals_has_a_picture_as_large_as_the_others(tool):
+    """A video's frames must be of one size: others are left out of the file without a word."""
+    assert tool.draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (320, 2 * 480, 3)
