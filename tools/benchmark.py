@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--workers',
         type=int,
         default=min(16, os.cpu_count()),
-        help='workers of the loader section (default: one per core)',
+        help='workers of the loader section (default: one per core, 16 at most)',
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='save all figures')
     return parser.parse_args(argv)

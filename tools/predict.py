@@ -138,6 +138,8 @@ class PredictionWriter:
         if path not in self.videos:
             size = bgr.shape[1::-1]
             self.videos[path] = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.rate, size)
+            if not self.videos[path].isOpened():
+                raise ValueError(f'OpenCV cannot write the video {path}: its build may lack the MPEG-4 codec.')
         self.videos[path].write(bgr)
 
     def _close_videos(self) -> None:
@@ -229,6 +231,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     skipped: list[str] = []
     try:
+        if args.batch_size < 1:
+            raise ValueError(f'--batch-size is {args.batch_size}, but should be 1 or more.')
         if os.path.isdir(args.out) and os.listdir(args.out):
             raise ValueError(f'The folder {args.out} is not empty. Name another with --out, or empty it.')
         boxes = CocoBoxes(args.boxes) if args.boxes else None

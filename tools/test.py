@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         check_config(cfg, ('test',))
         exported = args.checkpoint.endswith('.onnx')
+        if exported and args.launcher != 'none':
+            raise ValueError('An exported model is tested by one process: leave --launcher out.')
         if exported:
             cfg.model, cfg.load_from = onnx_estimator(cfg.model, args.checkpoint), None
         else:

@@ -200,7 +200,7 @@ def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
 
 def draw_comparison(cfg: Config, args: argparse.Namespace) -> Figure:
     """Plot the poses of the baseline, of the model, and the true ones; only labelled keypoints, as AP counts them."""
-    baseline = load_config(*args.against, None)
+    baseline = load_config(*args.against, args.cfg_options)
     dataset = choose_animals(cfg, args.images, 6 if args.number is None else args.number)
     metainfo, rows, captions = dataset.metainfo, {}, {}
     for one, checkpoint in ((baseline, args.against[1]), (cfg, args.checkpoint)):
