@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from .datasets.synthetic.sample import generate_sample
 from .datasets.synthetic.species import SPECIES
+from .models.clip import forget_weights
 
 # One after the other, the options that change speed; 'off' has none of them and is float32, run operator by operator
 OPTIONS = dict(
@@ -100,9 +101,7 @@ def load_config(path: str, options: str, root: Path, batch_size: int) -> Config:
         for name in option_names(options):
             cfg.merge_from_dict(OPTIONS[name] | {'env_cfg.cudnn_benchmark': True})
     cfg.model.backbone.init_cfg = None
-    for clip in (cfg.model.backbone.get('clip'), (cfg.model.head.get('prompt_learner') or {}).get('text_encoder')):
-        if clip:
-            clip.pretrained = None
+    forget_weights(cfg.model)
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.data_root = f'{root}/'
         loader.sampler = dict(type='InfiniteSampler', shuffle=True, seed=SEED)

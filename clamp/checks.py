@@ -19,6 +19,18 @@ SPLIT_HELP = (
 )
 
 
+def read_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and override settings of it, as ``--cfg-options`` of the tools asks."""
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+def dataset_metainfo(dataset: dict) -> dict:
+    """Return MMPose's parsed description of a data set config's keypoints: names, flip indices, sigmas, colours."""
+    return parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO))
+
+
 def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
     """Check the data, the keypoints, their names and the CLIP that a config asks for.
 
@@ -108,8 +120,7 @@ def check_keypoint_number(model: dict, dataset: dict) -> None:
     Raises:
         ValueError: If they do not, naming all three.
     """
-    metainfo = dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO
-    k_data = parse_pose_metainfo(dict(metainfo))['num_keypoints']
+    k_data = dataset_metainfo(dataset)['num_keypoints']
     k_head = model.head.out_channels
     names = model.head.get('prompt_learner', {}).get('keypoint_names')
     if k_data == k_head == (k_data if names is None else len(names)):

@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp  # noqa: F401
-from clamp.checks import annotation_path, check_data
+from clamp.checks import annotation_path, check_data, read_config
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -174,9 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmpose')
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         config = cfg.train_dataloader.dataset
         check_data(config)
         manifest, samples, jobs = plan(config, args)

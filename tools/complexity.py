@@ -16,7 +16,7 @@ import math
 import sys
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import nn
@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import clamp  # noqa: F401
+from clamp.checks import read_config
 from clamp.models.clip import clip_config
 
 aten = torch.ops.aten
@@ -114,8 +115,7 @@ def measure(path: str, size: tuple[int, int] | None = None, options: dict | None
         dict: ``config``, ``input_size``, ``parameters`` and ``macs``: without and with the text encoder, and as the
         paper counts. ``macs.image`` is what each image costs when the prompts are kept, as they are at inference.
     """
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    cfg = read_config(path, options)
     size = tuple(size or cfg.model.head.decoder.input_size)
     if cfg.model.backbone.type == 'CLIPBackbone':
         cfg.model.backbone.input_size = size

@@ -11,7 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.inference import PosePredictor
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 
@@ -57,9 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         check_checkpoint(args.checkpoint)
         sheet = draw_sheet(cfg, args.checkpoint, args.number, args.columns)

@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import annotation_path, check_config, check_data
+from clamp.checks import annotation_path, check_config, check_data, read_config
 from clamp.datasets.mean_pose import mean_pose
 from clamp.inference import PosePredictor
 
@@ -173,9 +173,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         names = check_names(cfg, args.names)
         check_config(cfg, ('test',))
         check_data(cfg.train_dataloader.dataset)

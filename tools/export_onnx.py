@@ -19,16 +19,15 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import MODELS
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint
+from clamp.checks import check_checkpoint, dataset_metainfo, read_config
 
 BATCH_SIZES = (1, 8)
 
@@ -51,13 +50,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
     """Return the trained model on the CPU and the parsed metainfo of its data set, for which no data is needed."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope('mmpose')
     check_checkpoint(args.checkpoint)
-    dataset = cfg.test_dataloader.dataset
-    metainfo = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))
+    metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
     model = MODELS.build(cfg.model).eval()
     check_checkpoint(args.checkpoint, model)  # loads it
     return model, metainfo

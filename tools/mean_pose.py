@@ -8,14 +8,12 @@ import json
 import sys
 
 import numpy as np
-from mmengine.config import Config, DictAction
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
+from mmengine.config import DictAction
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 import clamp  # noqa: F401
-from clamp.checks import annotation_path, check_config, check_data
+from clamp.checks import annotation_path, check_config, check_data, dataset_metainfo, read_config
 from clamp.datasets.mean_pose import mean_pose
 
 
@@ -43,9 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         check_data(cfg.train_dataloader.dataset)
     except (FileNotFoundError, ValueError) as error:
@@ -55,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     truth = COCO(annotation_path(cfg.test_dataloader.dataset))
     results = truth.loadRes(predict(pose, list(truth.anns.values())))
     dataset = cfg.test_dataloader.dataset
-    sigmas = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))['sigmas']
+    sigmas = dataset_metainfo(dataset)['sigmas']
     evaluation = COCOeval(truth, results, 'keypoints', sigmas, use_area=True)
     evaluation.evaluate()
     evaluation.accumulate()

@@ -15,16 +15,14 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 from mmengine.config import Config, DictAction
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
 
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
     """Read a config with the command line's options, and check it and the checkpoint before anything is run."""
-    cfg = Config.fromfile(path)
-    if options:
-        cfg.merge_from_dict(options)
+    cfg = read_config(path, options)
     check_config(cfg, ('test',))
     check_test(cfg)
     check_checkpoint(checkpoint)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
+from clamp.models.clip import forget_weights
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -79,15 +80,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.resume = True
         cfg.load_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
         if cfg.load_from:
-            forget_clip_weights(cfg.model)
+            forget_weights(cfg.model)  # the checkpoint holds everything
     return cfg
-
-
-def forget_clip_weights(model: dict) -> None:
-    """Let a resumed training do without the CLIP file that it started from: the checkpoint holds everything."""
-    for clip in (model.backbone.get('clip'), (model.head.get('prompt_learner') or {}).get('text_encoder')):
-        if clip:
-            clip.pretrained = None
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.inference import PosePredictor
 from clamp.models.clip_weights import find_weights
 from clamp.visualization import (
@@ -85,8 +85,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
     """Read a config and check it, its data and its checkpoint, before anything is built."""
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    cfg = read_config(path, options)
     check_config(cfg, ('test',))
     check_checkpoint(checkpoint)
     return cfg

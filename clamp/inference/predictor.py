@@ -9,10 +9,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import MODELS
 
-from ..checks import check_checkpoint, check_config, check_keypoint_number
+from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo
 from ..onnx.estimator import onnx_estimator
 from .media import read_image
 from .score_map import ScoreMap, cells_to_image
@@ -76,7 +75,7 @@ class PosePredictor:
         dataset = self.cfg.test_dataloader.dataset
         check_config(self.cfg, ())
         check_keypoint_number(self.cfg.model, dataset)
-        self.metainfo = parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO))
+        self.metainfo = dataset_metainfo(dataset)
         learner = self.cfg.model.head.get('prompt_learner') or {}
         names = learner.get('keypoint_names') or self.cfg.get('keypoint_names')
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())

@@ -123,8 +123,7 @@ class CLAMPHead(HeatmapHead):
         """
         global_embed, image_embeds, _ = feats
         text_embeds = self.prompt_learner(global_embed, image_embeds, texts)
-        score_map = torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
-        return score_map, text_embeds
+        return cosine_similarity(image_embeds, text_embeds), text_embeds
 
     def loss(
         self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None
@@ -175,6 +174,11 @@ class CLAMPHead(HeatmapHead):
         if self.upsample is not None:
             return self.upsample((score_map,))
         return F.interpolate(score_map, size=target.shape[-2:], mode='bilinear', align_corners=False)
+
+
+def cosine_similarity(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+    """Return the score map (B, K, H, W) in [-1, 1] of image_embeds (B, D, H, W) and text_embeds (B, K, D) (eq. 3-4)."""
+    return torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
 
 
 def keypoint_fractions(batch_data_samples: list) -> Tensor:

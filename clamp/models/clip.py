@@ -134,6 +134,13 @@ def usable_models() -> list[str]:
     return names
 
 
+def forget_weights(model: dict) -> None:
+    """Set ``pretrained`` of both CLIPs of a model's config to None: the model is built with random weights."""
+    for clip in (model.backbone.get('clip'), (model.head.get('prompt_learner') or {}).get('text_encoder')):
+        if clip:
+            clip.pretrained = None
+
+
 def load_tower(tower: nn.Module, clip: dict, prefix: str, metadata: dict | None = None) -> None:
     """Load one tower's part of the pretrained CLIP, in place.
 

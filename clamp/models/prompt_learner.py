@@ -66,7 +66,7 @@ class PromptLearner(BaseModule):
         self.context = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape)))  # std 1, as released
         self.prompt_encoder = None if prompt_encoder is None else PromptEncoder(embed_dim, **prompt_encoder)
         self.cross_attention = None if cross_attention is None else ImageCrossAttention(embed_dim, **cross_attention)
-        self._cached_prompts: tuple | None = None
+        self._cached_prompts: dict[bool, tuple] = {}  # of the names, and of the names with the new texts asked for last
 
     def forward(self, global_embed: Tensor, image_embeds: Tensor, texts: Sequence[str] | None = None) -> Tensor:
         """Return the prompts of each image.
@@ -110,9 +110,10 @@ class PromptLearner(BaseModule):
         device = self.context.device.type
         precision = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         state = new, precision, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
-        if self._cached_prompts is None or self._cached_prompts[0] != state:
-            self._cached_prompts = (state, self._encode_prompts(new))
-        return self._cached_prompts[1]
+        cached = self._cached_prompts.get(bool(new))
+        if cached is None or cached[0] != state:
+            cached = self._cached_prompts[bool(new)] = (state, self._encode_prompts(new))
+        return cached[1]
 
     def _encode_prompts(self, new: tuple[str, ...]) -> Tensor:
         if self.text_encoder is not None:
@@ -143,7 +144,7 @@ class PromptLearner(BaseModule):
 
     def train(self, mode: bool = True) -> 'PromptLearner':
         """Set the mode; prompts are computed anew (weight averaging swaps weights unseen, but always before this)."""
-        self._cached_prompts = None
+        self._cached_prompts = {}
         return super().train(mode)
 
     def init_weights(self) -> None:

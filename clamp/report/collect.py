@@ -15,6 +15,7 @@ from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
 
 from ..checks import check_checkpoint
+from ..models.clamp_head import cosine_similarity
 
 CROP = 192  # longest side of the pictures in the report, in pixels
 MAP = 16  # longest side of a map, in cells
@@ -107,8 +108,7 @@ class CollectHook(Hook):
 
     def _keep_score_map(self, learner, args: tuple[torch.Tensor, torch.Tensor], text_embeds: torch.Tensor) -> None:
         if self.score_map is None:  # MMPose's own estimator calls a second time, for the mirror images
-            image_embeds, text_embeds = F.normalize(args[1], dim=1), F.normalize(text_embeds, dim=-1)
-            self.score_map = torch.einsum('bdhw,bkd->bkhw', image_embeds, text_embeds)  # as in CLAMPHead
+            self.score_map = cosine_similarity(args[1], text_embeds)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None) -> None:
         """Keep a batch."""

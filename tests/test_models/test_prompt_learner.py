@@ -93,6 +93,15 @@ def test_prompt_encoder_lets_keypoints_see_each_other():
         assert changed.tolist() == [True, mixes, mixes]
 
 
+@torch.no_grad()
+def test_names_and_new_texts_are_kept_beside_each_other():
+    prompts = learner().eval()
+    names, texts = prompts.encode_prompts(), prompts.encode_prompts(('hoof',))
+    assert prompts.encode_prompts() is names
+    assert prompts.encode_prompts(('hoof',)) is texts
+    assert prompts.encode_prompts(('horn',)) is not texts
+
+
 def test_prompts_are_kept_in_evaluation_and_renewed_with_the_weights():
     prompts = learner().eval()
     with torch.no_grad():
