@@ -1,5 +1,6 @@
 """How MMEngine's runner trains our models."""
 
+import gc
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,7 +12,17 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import HOOKS
 from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
-from torch import nn
+from torch import distributed, nn
+
+
+def leave_process_group() -> None:
+    """Stop the threads of ``torch.distributed``, once nothing else refers to the runner and its model.
+
+    MMEngine leaves them to the interpreter's shutdown. A thread that then still frees a tensor aborts the process.
+    """
+    if distributed.is_initialized():
+        gc.collect()  # runner, loops and hooks refer to each other; the wrapped model keeps the threads alive
+        distributed.destroy_process_group()
 
 
 @HOOKS.register_module()

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
+from clamp.engine import leave_process_group
 from clamp.onnx.estimator import onnx_estimator
 
 
@@ -98,6 +99,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')
     runner.test()
+    del runner
+    leave_process_group()
 
 
 if __name__ == '__main__':

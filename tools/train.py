@@ -8,11 +8,13 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config
+from clamp.engine import leave_process_group
 from clamp.models.clip import forget_weights
 
 
@@ -56,8 +58,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put the command line's options into it."""
-    import torch
-
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
@@ -100,6 +100,8 @@ def main(argv: list[str] | None = None) -> None:
         except ValueError as error:
             sys.exit(f'error: {error}')
     runner.train()
+    del runner
+    leave_process_group()
 
 
 if __name__ == '__main__':
