@@ -137,15 +137,14 @@ class Competitor:
         if train:
             self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
             self.call_hooks('before_train')
-            self.call_hooks('before_train_epoch')
         self.enter()
         self.run()
         self.own_memory = allocated(device) - before
 
-    def call_hooks(self, stage: str) -> None:
+    def call_hooks(self, stage: str, *args) -> None:
         """Let the hooks of the config that set speed options do so, as MMEngine's runner does."""
         for hook in self.hooks:
-            getattr(hook, stage)(SimpleNamespace(model=self.model))
+            getattr(hook, stage)(SimpleNamespace(model=self.model), *args)
 
     def enter(self) -> None:
         """Set what holds for the whole process."""
@@ -155,8 +154,12 @@ class Competitor:
 
     def train_step(self, batch: dict | None = None) -> None:
         """Forward, backward and the optimiser's step, from the batch in main memory on."""
-        self.model.train_step(batch or self.batch, optim_wrapper=self.optim_wrapper)
+        batch = batch or self.batch
+        self.call_hooks('before_train_iter', 0, batch)
+        self.model.train_step(batch, optim_wrapper=self.optim_wrapper)
+        self.call_hooks('after_train_iter', 0, batch)
 
+    @torch.no_grad()  # as MMEngine's TestLoop does; only so does the model keep its prompts
     def test_step(self) -> list:
         """Predict the batch's keypoints with the flip test, from the batch in main memory to coordinates."""
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):

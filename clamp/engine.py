@@ -54,7 +54,8 @@ class CompileHook(Hook):
     """Compile the tensors' part of the training step by ``torch.compile``: the backbone, and the head with its losses.
 
     Each is one graph. MMEngine's own option ``compile`` takes the whole ``train_step``, which data samples and
-    optimiser break into many. Validation stays as it is, for compiling it would take longer than it does.
+    optimiser break into many. Validation and an epoch's last batch, where it is smaller than the others, are run
+    operator by operator: to compile for them takes longer than they do.
 
     Args:
         enable (bool): Defaults to False.
@@ -66,6 +67,7 @@ class CompileHook(Hook):
         self.enable = enable
         self.options = dict(fullgraph=True) | options
         self.compiled: list[tuple[nn.Module, str, object]] = []
+        self.batch_size: int | None = None
 
     def before_train(self, runner) -> None:
         """Compile what MMPose's ``loss`` calls; torch does so when it is first called."""
@@ -76,15 +78,18 @@ class CompileHook(Hook):
         for module, name in ((model.backbone, 'forward'), (model.head, head_part)):
             self.compiled.append((module, name, torch.compile(getattr(module, name), **self.options)))
 
-    def before_train_epoch(self, runner) -> None:
-        """Put the compiled methods in the place of the modules' own."""
-        for module, name, compiled in self.compiled:
-            setattr(module, name, compiled)
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict) -> None:
+        """Put the compiled methods in the place of the modules' own, if the batch is as large as the first was."""
+        size = len(data_batch['inputs'])
+        self.batch_size = self.batch_size or size
+        if size == self.batch_size:
+            for module, name, compiled in self.compiled:
+                setattr(module, name, compiled)
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_iter(self, runner, batch_idx: int, data_batch: dict, outputs: dict | None = None) -> None:
         """Give the modules their own methods back."""
         for module, name, _ in self.compiled:
-            delattr(module, name)
+            vars(module).pop(name, None)
 
 
 @HOOKS.register_module()

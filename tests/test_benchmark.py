@@ -76,6 +76,10 @@ def test_training_and_prediction_of_a_competitor(root):
     assert large.count_flops() == 2 * competitor.count_flops() > 0
     tester = benchmark.Competitor(tiny(root), 'cpu', train=False)
     assert [sample.pred_instances.keypoints.shape for sample in tester.run()] == [(1, 17, 2)] * 2
+    tester.model.backbone.register_forward_hook(lambda *_: recorded.append(torch.is_grad_enabled()))
+    recorded = []
+    tester.run()
+    assert recorded == [False]  # as in tools/test.py
     seconds, waited = benchmark.time_loader(competitor, benchmark.load_batches(tiny(root).train_dataloader, 0), 1)
     assert 0 < waited < seconds
 

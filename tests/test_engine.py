@@ -126,14 +126,23 @@ def test_compiled_step_is_one_graph_a_part_and_in_training_alone(kind, head_type
     torch.manual_seed(1)
     eager = model.loss(images, targets)
     hook.before_train(runner)
-    hook.before_train_epoch(runner)
+
+    def train_iter(number):
+        batch = dict(inputs=images[:number])
+        hook.before_train_iter(runner, 0, batch)
+        losses = model.loss(images[:number], targets[:number])
+        hook.after_train_iter(runner, 0, batch)
+        return losses
+
     torch.manual_seed(1)
-    compiled = model.loss(images, targets)
-    assert len(graphs) == 2
-    hook.after_train_epoch(runner)
-    model.eval()(images, None)
+    compiled = train_iter(2)
     assert len(graphs) == 2
     torch.testing.assert_close(compiled, eager)
+    train_iter(1)  # an epoch's last batch
+    assert len(graphs) == 2
+    train_iter(2)
+    model.eval()(images, None)
+    assert len(graphs) == 2
 
 
 def test_bfloat16_step_on_the_cpu():
