@@ -177,8 +177,12 @@ class CLAMPHead(HeatmapHead):
 
 
 def cosine_similarity(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
-    """Return the score map (B, K, H, W) in [-1, 1] of image_embeds (B, D, H, W) and text_embeds (B, K, D) (eq. 3-4)."""
-    return torch.einsum('bdhw,bkd->bkhw', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
+    """Return the score map (B, K, H, W) in [-1, 1] of image_embeds (B, D, H, W) and text_embeds (B, K, D) (eq. 3-4).
+
+    It is laid out as the feature maps are, channels last, and so is what is concatenated and computed from it.
+    """
+    cosines = torch.einsum('bdhw,bkd->bhwk', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
+    return cosines.movedim(-1, 1)
 
 
 def keypoint_fractions(batch_data_samples: list) -> Tensor:
