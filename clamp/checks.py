@@ -1,7 +1,10 @@
 """Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
 
+import argparse
 import json
 import os.path as osp
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -17,6 +20,24 @@ DATA_HELP = 'The README, section "Data", says where to get the data and where it
 SPLIT_HELP = (
     'tools/make_splits.py makes it: the first lines of the config name the command, docs/protocols.md the options.'
 )
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """Return a ``type`` for an argument of :mod:`argparse` that names a file to write, checked before any work is done.
+
+    Args:
+        *suffixes (str): The endings that it may have, such as ``'.json'``. Defaults to any.
+    """
+
+    def check(name: str) -> Path:
+        path = Path(name)
+        if suffixes and path.suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f'{name} should end in {" or ".join(suffixes)}')
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise argparse.ArgumentTypeError(f'{name} cannot be written: name a file in a folder that exists')
+        return path
+
+    return check
 
 
 def read_config(path: str, options: dict | None = None) -> Config:

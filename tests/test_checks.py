@@ -1,4 +1,6 @@
+import argparse
 import copy
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -9,7 +11,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets
+from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets, output_file
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -221,6 +223,45 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
 @cache
 def num_keypoints(metainfo_file: str) -> int:
     return parse_pose_metainfo(dict(from_file=metainfo_file))['num_keypoints']
+
+
+def test_output_files(tmp_path):
+    check = output_file('.pdf', '.png')
+    assert check(str(tmp_path / 'new.png')) == tmp_path / 'new.png'
+    assert check('new.pdf') == Path('new.pdf')
+    with pytest.raises(argparse.ArgumentTypeError, match=r'new\.gif should end in \.pdf or \.png'):
+        check('new.gif')
+    with pytest.raises(argparse.ArgumentTypeError, match=r'none/new\.pdf cannot be written'):
+        check(str(tmp_path / 'none/new.pdf'))
+    (tmp_path / 'folder.png').mkdir()
+    with pytest.raises(argparse.ArgumentTypeError, match='cannot be written'):
+        check(str(tmp_path / 'folder.png'))
+
+
+@pytest.mark.parametrize(
+    ('tool', 'option', 'wrong'),
+    [
+        ('benchmark', '--json', 'table.txt'),
+        ('check_dataset', '--json', 'none/found.json'),
+        ('complexity', '--json', 'none/counts.json'),
+        ('draw_poses', '--out', 'poses.gif'),
+        ('evaluate_prompts', '--json', 'none/pck.json'),
+        ('export_onnx', '--out', 'none/model.onnx'),
+        ('report', '--out', 'none/report.html'),
+        ('test', '--out', 'metrics.txt'),
+        ('visualize', '--out', 'none/figure.pdf'),
+    ],
+)
+def test_tools_refuse_an_output_that_cannot_be_written(tool, option, wrong, capsys, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    spec = importlib.util.spec_from_file_location(tool, ROOT / f'tools/{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    figure = ['similarity'] if tool == 'visualize' else []
+    with pytest.raises(SystemExit) as error:
+        module.main([*figure, 'config.py', 'checkpoint.pth', option, wrong])
+    assert error.value.code == 2
+    assert f'argument {option}: {wrong} ' in capsys.readouterr().err
 
 
 def test_the_readme_is_finished():

@@ -30,6 +30,7 @@ from mmengine.registry import init_default_scope
 
 import clamp
 from clamp import benchmark
+from clamp.checks import output_file
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'
@@ -71,7 +72,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         default=min(16, os.cpu_count()),
         help='workers of the loader section (default: one per core, 16 at most)',
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='save all figures')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all figures')
     return parser.parse_args(argv)
 
 

@@ -20,6 +20,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from clamp.checks import output_file
 from clamp.datasets.audit import Finding, Part, check, count_species, found
 
 
@@ -42,6 +43,11 @@ def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str
     if not parts:
         raise ValueError(f'{args.config}: no loader has a dataset with an `ann_file`; name a config for training')
     dataset = dataset_of(cfg, parts[0].name)
+    if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
+        raise ValueError(
+            f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
+            'files are checked. Give the config that takes all, or the files by --train and --val, with --metainfo'
+        )
     metainfo = dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', None)
     if not metainfo:
         raise ValueError(f'{args.config}: {dataset["type"]} is no data set of MMPose, and there is no `metainfo`')
@@ -115,7 +121,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--val', type=Path, metavar='ANN', help='without a config: annotation file to validate on')
     parser.add_argument('--img-root', type=Path, metavar='DIR', help='without a config: folder of the images')
     parser.add_argument('--metainfo', default='ap10k', help='without a config: ap10k, animalpose, coco or a file')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='also write findings and counts there')
+    parser.add_argument(
+        '--json', type=output_file('.json'), metavar='FILE.json', help='also write findings and counts there'
+    )
     parser.add_argument('--fast', action='store_true', help='do not open the images')
     args = parser.parse_args(argv)
     if bool(args.config) == bool(args.train or args.val) or bool(args.config) == bool(args.img_root):

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import read_config
+from clamp.checks import output_file, read_config
 from clamp.models.clip import clip_config
 
 aten = torch.ops.aten
@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
     )
-    parser.add_argument('--json', metavar='FILE', help='save the exact counts as JSON')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     init_default_scope('mmpose')

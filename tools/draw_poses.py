@@ -1,7 +1,6 @@
 """Draw true beside predicted poses: python tools/draw_poses.py CONFIG CHECKPOINT --out poses.png"""
 
 import argparse
-import os.path as osp
 import sys
 
 import cv2
@@ -11,7 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.inference import PosePredictor
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 
@@ -51,7 +50,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Draw true beside predicted poses of some animals of the test set.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--out', default='poses.png', help='picture to write (default: poses.png)')
+    parser.add_argument(
+        '--out',
+        type=output_file('.png', '.jpg'),
+        default='poses.png',
+        help='picture to write, .png or .jpg (default: poses.png)',
+    )
     parser.add_argument('--number', type=int, default=12, help='how many animals (default: 12)')
     parser.add_argument('--columns', type=int, default=3, help='pairs in a row (default: 3)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
@@ -63,9 +67,9 @@ def main(argv: list[str] | None = None) -> None:
         sheet = draw_sheet(cfg, args.checkpoint, args.number, args.columns)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    if not cv2.imwrite(args.out, sheet[..., ::-1]):
-        sys.exit(f'error: {args.out} cannot be written: is the folder there, and the ending .png or .jpg?')
-    print(f'True beside predicted poses: {osp.abspath(args.out)}')
+    if not cv2.imwrite(str(args.out), sheet[..., ::-1]):
+        sys.exit(f'error: {args.out} cannot be written.')
+    print(f'True beside predicted poses: {args.out.absolute()}')
 
 
 if __name__ == '__main__':

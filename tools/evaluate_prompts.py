@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import annotation_path, check_config, check_data, read_config
+from clamp.checks import annotation_path, check_config, check_data, output_file, read_config
 from clamp.datasets.mean_pose import mean_pose
 from clamp.inference import PosePredictor
 
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('config', help='config file with held_out, such as configs/demo/clamp_tiny_heldout.py')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
     parser.add_argument('--names', nargs='+', metavar='NAME', help='some of the held-out names (default: all)')
-    parser.add_argument('--json', metavar='FILE', help='save the table as JSON')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the table')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f'error: {error}')
     if args.json:
         result = dict(config=args.config, checkpoint=args.checkpoint, thresholds=THRESHOLDS, keypoints=rows)
-        Path(args.json).write_text(json.dumps(result, indent=2), encoding='utf-8')
+        args.json.write_text(json.dumps(result, indent=2), encoding='utf-8')
     print(f'PCK@{" / PCK@".join(map(str, THRESHOLDS))} of the longer side of the box, in percent\n{format_table(rows)}')
 
 

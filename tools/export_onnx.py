@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
@@ -27,7 +26,7 @@ from rich.table import Table
 from torch import nn
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, dataset_metainfo, read_config
+from clamp.checks import check_checkpoint, dataset_metainfo, output_file, read_config
 
 BATCH_SIZES = (1, 8)
 
@@ -36,15 +35,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--out', type=Path, required=True, metavar='MODEL.onnx', help='file to write')
+    parser.add_argument('--out', type=output_file('.onnx'), required=True, metavar='MODEL.onnx', help='file to write')
     parser.add_argument('--decode', action='store_true', help='give keypoints and scores too, decoded in the graph')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
     parser.add_argument('--force', action='store_true', help='write over a file that is there')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
-    if args.out.suffix != '.onnx':
-        parser.error(f'--out {args.out}: the file is to end in .onnx')
     return args
 
 
@@ -91,8 +88,6 @@ def export(args: argparse.Namespace) -> Table:
         raise ImportError(f'{", ".join(missing)} must be installed: pip install --no-build-isolation -e ".[onnx]"')
     if args.out.exists() and not args.force:
         raise ValueError(f'{args.out} is there already: choose another --out, or write over it with --force.')
-    if not args.out.parent.is_dir():
-        raise FileNotFoundError(f'The folder {args.out.parent} of --out is not there.')
     model, metainfo = load_model(args)
     file = export_onnx(model, metainfo, args.flip_test, args.decode)
     columns = ['ONNX Runtime, ms', 'PyTorch, ms'] if args.benchmark else []

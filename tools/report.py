@@ -15,7 +15,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 from mmengine.config import Config, DictAction
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
 
@@ -57,18 +57,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='a second model, tested on the same animals'
     )
-    parser.add_argument('--out', default='report.html', help='page to write (default: report.html)')
+    parser.add_argument(
+        '--out', type=output_file('.html'), default='report.html', help='page to write (default: report.html)'
+    )
     parser.add_argument('--gallery', type=int, default=1500, help='most animals in the gallery (default: 1500)')
     parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config(s)'
     )
     args = parser.parse_args(argv)
-    out = Path(args.out)
     tested = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
     try:
-        if not out.parent.is_dir() or out.is_dir():
-            raise FileNotFoundError(f'{out} cannot be written: --out names a file in a folder that exists.')
         if args.gallery < 1:
             raise ValueError(f'--gallery is {args.gallery}; it takes a number from 1.')
         runs = collect_all(tested, args.cfg_options)
@@ -76,8 +75,8 @@ def main(argv: list[str] | None = None) -> None:
         page = render(runs, args.gallery, seed=args.seed)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    out.write_text(page, encoding='utf-8')
-    print(f'Report, {len(page) / 1e6:.1f} MB: {out.resolve()}')
+    args.out.write_text(page, encoding='utf-8')
+    print(f'Report, {len(page) / 1e6:.1f} MB: {args.out.resolve()}')
 
 
 if __name__ == '__main__':

@@ -207,6 +207,7 @@ def execute(run: Run) -> None:
         if epoch != last:
             raise RuntimeError(f'the training ended, but left no readable epoch_{last}.pth.')
         metrics = run.folder / 'test/metrics.json'
+        metrics.parent.mkdir(exist_ok=True)
         call(run, TEST, config, checkpoint, '--work-dir', metrics.parent, '--out', metrics)
         check_record(run)  # a training is long, and annotations may have been made anew
         result = {**record, 'checkpoint': str(checkpoint), 'metrics': json.loads(metrics.read_text())}

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, output_file
 from clamp.engine import leave_process_group
 from clamp.onnx.estimator import onnx_estimator
 
@@ -24,7 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
-    parser.add_argument('--out', metavar='METRICS.json', help='save the metrics as JSON')
+    parser.add_argument('--out', type=output_file('.json'), metavar='METRICS.json', help='save the metrics')
     parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
     parser.add_argument('--show-dir', help='folder where a picture of each prediction is saved')
     parser.add_argument(
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         sys.exit(f'error: {error}')
     if args.out:
-        runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')
+        runner.register_hook(SaveMetricsHook(str(args.out)), priority='LOWEST')
     runner.test()
     del runner
     leave_process_group()

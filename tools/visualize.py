@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.inference import PosePredictor
 from clamp.models.clip_weights import find_weights
 from clamp.visualization import (
@@ -51,7 +51,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
     common.add_argument('checkpoint', help='checkpoint file (.pth)')
-    common.add_argument('--out', required=True, metavar='FIGURE.pdf', help='file to write: .pdf, .png, .svg or .jpg')
+    common.add_argument(
+        '--out',
+        type=output_file('.pdf', '.png', '.svg', '.jpg'),
+        required=True,
+        metavar='FIGURE.pdf',
+        help='file to write: .pdf, .png, .svg or .jpg',
+    )
     common.add_argument('--dpi', type=int, default=300, help='of pictures, and of the photos in a PDF (default: 300)')
     animals = common.add_mutually_exclusive_group()
     animals.add_argument('--images', nargs='+', metavar='IMAGE', help='image ids or file names; all their animals')
@@ -248,28 +254,14 @@ def oks(sample, sigmas: np.ndarray) -> float:
     return float(oks_iou(truth, found[None], area, np.array([area]), sigmas, vis_thr=0.5)[0])
 
 
-def check_out(path: str) -> None:
-    """Check that a figure can be written, before the work.
-
-    Raises:
-        FileNotFoundError: If the folder is not there.
-        ValueError: If the ending is none of a figure.
-    """
-    if Path(path).suffix not in ('.pdf', '.png', '.svg', '.jpg'):
-        raise ValueError(f'--out {path} should end in .pdf, .png, .svg or .jpg.')
-    if not Path(path).absolute().parent.is_dir():
-        raise FileNotFoundError(f'The folder of --out {path} is not there. Make it first.')
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        check_out(args.out)
         figure = args.draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     save_figure(figure, args.out, args.dpi)
-    print(f'Figure: {Path(args.out).absolute()}')
+    print(f'Figure: {args.out.absolute()}')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import IO
 
 import cv2
@@ -147,7 +148,7 @@ def plot_poses(rows: dict[str, list[np.ndarray]], captions: dict[str, list[str]]
 
 
 @rc_context(STYLE)
-def save_figure(figure: Figure, file: str | IO, dpi: int = 300, **kwargs) -> None:
+def save_figure(figure: Figure, file: str | Path | IO, dpi: int = 300, **kwargs) -> None:
     """Write a figure, cut to what is drawn, as PDF, SVG, PNG or JPEG, which the ending of the file's name says."""
     figure.savefig(file, dpi=dpi, bbox_inches='tight', pad_inches=0.01, **kwargs)
 

@@ -86,6 +86,14 @@ def test_unusable_arguments(parts, tmp_path, capsys):
         assert exit_.value.code == 2
 
 
+def test_a_config_with_some_of_the_keypoints_is_refused(parts, tmp_path, capsys):
+    config = Path(write_config(parts, tmp_path))
+    converter = "dict(type='KeypointConverter', num_keypoints=2, mapping=[(0, 0), (1, 1)])"
+    config.write_text(config.read_text() + f"train_dataloader['dataset']['pipeline'] = [{converter}]\n")
+    assert tool.main([str(config)]) == 2
+    assert 'takes some of the keypoints' in capsys.readouterr().err
+
+
 def swap_sides(coco):
     names = coco['categories'][25]['keypoints']
     swapped = {'left': 'right', 'right': 'left'}

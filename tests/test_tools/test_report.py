@@ -29,7 +29,6 @@ def load_tool(name: str):
     ('args', 'message'),
     [
         (['no/config.py', 'no.pth'], 'no/config.py'),
-        ([CONFIGS[0], 'no.pth', '--out', 'nowhere/report.html'], '--out names a file'),
         ([CONFIGS[0], 'no.pth', '--gallery', '0'], '--gallery is 0'),
         ([CONFIGS[0], 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
     ],
