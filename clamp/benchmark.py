@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, autocast
 from mmpose.registry import DATASETS, MODELS
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
@@ -31,7 +31,7 @@ from .models.clip import forget_weights
 OPTIONS = dict(
     fused={'optim_wrapper.optimizer.fused': True},
     tf32={'default_hooks.matmul_precision.precision': 'high'},
-    bf16={'optim_wrapper.type': 'BFloat16OptimWrapper'},
+    bf16={'optim_wrapper.type': 'BFloat16OptimWrapper', 'test_cfg.fp16': True},
     compile={'default_hooks.compile.enable': True},
 )
 OFF = {'optim_wrapper.optimizer.fused': False, 'env_cfg.cudnn_benchmark': False}
@@ -128,7 +128,7 @@ class Competitor:
         torch.manual_seed(SEED)
         before = allocated(device)
         self.device, self.cfg, self.peak_memory = device, cfg, 0
-        self.bf16 = cfg.optim_wrapper.get('type') == 'BFloat16OptimWrapper'
+        self.half = cfg.test_cfg.get('fp16', False)
         self.model = MODELS.build(cfg.model).to(device).train(train)
         hooks = [cfg.default_hooks[name] for name in ('matmul_precision', 'compile') if name in cfg.default_hooks]
         self.hooks = [HOOKS.build(hook) for hook in hooks]
@@ -162,7 +162,7 @@ class Competitor:
     @torch.no_grad()  # as MMEngine's TestLoop does; only so does the model keep its prompts
     def test_step(self) -> list:
         """Predict the batch's keypoints with the flip test, from the batch in main memory to coordinates."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
+        with autocast(self.device, enabled=self.half):
             return self.model.test_step(self.batch)
 
     def count_flops(self) -> int:

@@ -39,6 +39,7 @@ def test_options_are_those_of_the_config(root):
     assert [cfg.default_hooks.compile.enable for cfg in (off, on, some)] == [False, True, False]
     assert [cfg.default_hooks.matmul_precision.precision for cfg in (off, on, some)] == ['highest', 'high', 'highest']
     assert [cfg.optim_wrapper.get('type') for cfg in (off, some)] == [None, 'BFloat16OptimWrapper']
+    assert [cfg.test_cfg.get('fp16', False) for cfg in (off, some)] == [False, True]
     with pytest.raises(ValueError, match="no option 'fast'"):
         benchmark.option_names('bf16+fast')
 

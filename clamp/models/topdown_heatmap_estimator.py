@@ -25,17 +25,18 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
             list[PoseDataSample]: The same, with ``pred_instances`` and, if ``test_cfg`` asks for ``output_heatmaps``,
             ``pred_fields``.
         """
-        if not self.test_cfg.get('flip_test'):
-            return super().predict(inputs, data_samples)
-        heatmaps = self._forward(torch.cat([inputs, inputs.flip(-1)]))
-        heatmaps, flipped = heatmaps.float().chunk(2)  # under autocast they are bfloat16, which NumPy lacks
-        flipped = flip_heatmaps(
-            flipped,
-            flip_indices=data_samples[0].metainfo['flip_indices'],
-            flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
-            shift_heatmap=self.test_cfg.get('shift_heatmap', False),
-        )
-        heatmaps = (heatmaps + flipped) * 0.5
+        flip_test = self.test_cfg.get('flip_test')
+        heatmaps = self._forward(torch.cat([inputs, inputs.flip(-1)]) if flip_test else inputs)
+        heatmaps = heatmaps.float()  # under autocast they may be bfloat16, which NumPy lacks
+        if flip_test:
+            heatmaps, flipped = heatmaps.chunk(2)
+            flipped = flip_heatmaps(
+                flipped,
+                flip_indices=data_samples[0].metainfo['flip_indices'],
+                flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
+                shift_heatmap=self.test_cfg.get('shift_heatmap', False),
+            )
+            heatmaps = (heatmaps + flipped) * 0.5
         fields = (
             [PixelData(heatmaps=each) for each in heatmaps.detach()] if self.test_cfg.get('output_heatmaps') else None
         )

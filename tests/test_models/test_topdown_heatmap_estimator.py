@@ -26,3 +26,22 @@ def test_predictions_are_mmposes_with_half_the_passes(kind, flip_test):
         torch.testing.assert_close(ours.pred_fields.heatmaps, theirs.pred_fields.heatmaps, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(ours.pred_instances.keypoint_scores, theirs.pred_instances.keypoint_scores)
     assert passes == ([3, 3, 6] if flip_test else [3, 3])
+
+
+@pytest.mark.parametrize('flip_test', [True, False])
+def test_prediction_in_half_precision(kind, flip_test):
+    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
+    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+    model = estimator(kind, decoder=codec).eval()
+    model.test_cfg = dict(model.test_cfg, flip_test=flip_test, output_heatmaps=True)
+    batch = get_packed_inputs(2, num_keypoints=3, img_shape=(size, size), input_size=(size, size))
+    for sample in batch['data_samples']:
+        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
+    images, predictions = torch.randn(2, 3, size, size), []
+    for enabled in (False, True):
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            samples = model.predict(images, [sample.clone() for sample in batch['data_samples']])
+        predictions.append(torch.stack([sample.pred_fields.heatmaps for sample in samples]))
+    assert predictions[1].dtype == torch.float32
+    assert not torch.equal(*predictions)
+    torch.testing.assert_close(*predictions, rtol=0, atol=0.03 * predictions[0].abs().max().item())
