@@ -179,7 +179,7 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not maps:
         return np.hstack([small] * len(texts))
-    values = np.fmax.reduce([score_map.on_image(*image.shape[:2]) for score_map in maps])  # (P, H, W)
+    values = np.fmax.reduce([score_map.on_image(*small.shape[:2], scale) for score_map in maps])  # (P, H', W')
     norm = Normalize(np.nanmin(values), np.nanmax(values))
     tiles = []
     for index, text in enumerate(texts):

@@ -21,14 +21,21 @@ class ScoreMap:
     values: np.ndarray
     to_image: np.ndarray
 
-    def on_image(self, height: int, width: int) -> np.ndarray:
-        """Return the maps at the pixels of the image, (P, height, width), bilinear, NaN outside the crop."""
+    def on_image(self, height: int, width: int, scale: float = 1.0) -> np.ndarray:
+        """Return the maps at the pixels of the image, (P, height, width), bilinear, NaN outside the crop.
+
+        Args:
+            height, width (int): Of the image, in pixels.
+            scale (float): By which the image was resized. Defaults to 1.
+        """
         _, rows, columns = self.values.shape
-        corners = np.array([[-0.5, -0.5], [columns - 0.5, rows - 0.5]]) @ self.to_image[:, :2].T + self.to_image[:, 2]
+        matrix, offset = scale * self.to_image[:, :2], scale * (self.to_image[:, 2] + 0.5) - 0.5
+        corners = np.array([[-0.5, -0.5], [columns - 0.5, rows - 0.5]]) @ matrix.T + offset
         x, y = np.arange(width), np.arange(height)[:, None]
         inside = (x >= corners[0, 0]) & (x <= corners[1, 0]) & (y >= corners[0, 1]) & (y <= corners[1, 1])
         warp = dict(flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        maps = [cv2.warpAffine(one, self.to_image, (width, height), **warp) for one in self.values]
+        to_image = np.column_stack([matrix, offset])
+        maps = [cv2.warpAffine(one, to_image, (width, height), **warp) for one in self.values]
         return np.where(inside, np.stack(maps), np.nan)
 
     def peaks(self) -> np.ndarray:

@@ -126,6 +126,10 @@ def test_score_maps_on_the_image():
     assert inside.sum() == 50 * 60
     # (19.5, 34.5) is half way between the first two cells of the second row; the mean of the four pixels around it
     assert image[0, 34:36, 19:21].mean() == pytest.approx(6.5 / 60, abs=1e-3)
+    half = score_map(values).on_image(50, 40, 0.5)  # each of its pixels is two by two of the image
+    means = image.reshape(2, 50, 2, 40, 2).mean((2, 4))
+    np.testing.assert_array_equal(np.isfinite(half), np.isfinite(means))
+    np.testing.assert_allclose(half, means, atol=4e-3)
 
 
 def test_score_of_a_pose_is_that_of_coco_metric():
