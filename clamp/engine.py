@@ -65,7 +65,8 @@ class CompileHook(Hook):
 
     def __init__(self, enable: bool = False, **options):
         self.enable = enable
-        self.options = dict(fullgraph=True) | options
+        # one batch size, hence static shapes; torch would take for dynamic what differs between two models of a process
+        self.options = dict(fullgraph=True, dynamic=False) | options
         self.compiled: list[tuple[nn.Module, str, object]] = []
         self.batch_size: int | None = None
 

@@ -145,6 +145,26 @@ def test_compiled_step_is_one_graph_a_part_and_in_training_alone(kind, head_type
     assert len(graphs) == 2
 
 
+@pytest.mark.slow
+def test_models_of_other_sizes_are_compiled_for_their_own_sizes():
+    """torch takes what differs between two calls of a method for dynamic, also between two models' calls."""
+    from tests.test_models.test_clamp_head import estimator
+
+    shapes = []
+
+    def backend(graph, inputs):
+        shapes.append([value for value in inputs if not isinstance(value, torch.Tensor)])
+        return graph.forward
+
+    for kind, size in (('vit', 32), ('resnet', 64), ('vit', 48)):
+        model, batch = estimator(kind).train(), dict(inputs=torch.randn(2, 3, size, size))
+        hook, runner = CompileHook(enable=True, backend=backend), TinyRunner(model=model)
+        hook.before_train(runner)
+        hook.before_train_iter(runner, 0, batch)
+        model.backbone(batch['inputs'])
+    assert shapes == [[], [], []]  # no symbolic sizes among the inputs
+
+
 def test_bfloat16_step_on_the_cpu():
     model = nn.Linear(4, 4)
     wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5))

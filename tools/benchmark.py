@@ -1,7 +1,7 @@
 """Measure speed, in one run and one table each: training step, inference with flip test, data pipeline, end to end.
 
     python tools/benchmark.py
-    python tools/benchmark.py --sections step --models ap10k/clamp_r50 ap10k/simplebaseline_r50 --options off bf16 on
+    python tools/benchmark.py --sections step --models ap10k/clamp_r50 ap10k/simplebaseline_r50 --options off amp on
 
 Models have random weights and images are generated: nothing needs to be downloaded. Competitors take turns, so that
 ratios hold on a busy machine too. `mmpose` is MMPose's own SimpleBaseline for AP-10K (ResNet-50), and its own pipeline.
@@ -88,10 +88,11 @@ def backbone_of(name: str) -> str:
     return 'r50' if name == 'mmpose' else name.split('_')[-1]
 
 
-def precision_of(options: str) -> str:
+def precision_of(options: str, device: str) -> str:
     """The precision that limits a matrix product under these options."""
-    names = benchmark.option_names(options) if options else []
-    return next((precision for precision in ('bf16', 'tf32') if precision in names), 'fp32')
+    stock = ['tf32'] if device == 'cuda' else []  # cuDNN's default
+    names = benchmark.option_names(options) if options else stock
+    return next((precision for name, precision in (('amp', 'bf16'), ('tf32', 'tf32')) if name in names), 'fp32')
 
 
 def compare_models(args: argparse.Namespace, root: Path, train: bool) -> list[dict]:
@@ -110,7 +111,7 @@ def compare_models(args: argparse.Namespace, root: Path, train: bool) -> list[di
         runs = {key: lambda it=it: it.timed(args.iterations) for key, it in competitors.items()}
         seconds = benchmark.interleave(runs, args.rounds, f'{"training" if train else "inference"} {backbone}')
         for (name, options), times in seconds.items():
-            competitor, precision = competitors[name, options], precision_of(options)
+            competitor, precision = competitors[name, options], precision_of(options, args.device)
             row = dict(model=name, options=options or 'its own', ms=1e3 * median(times))
             row['images_per_s'] = args.batch_size / median(times)
             baseline = seconds.get((name.replace('clamp', 'simplebaseline'), options))
@@ -121,9 +122,15 @@ def compare_models(args: argparse.Namespace, root: Path, train: bool) -> list[di
                 row['share_of_peak'] = competitor.flops / median(times) / peaks[precision]
             rows.append(row)
         competitor = competitors = runs = None
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
     return rows
+
+
+def free_memory() -> None:
+    """Forget the models of before, and what torch.compile keeps of them with the methods that all models share."""
+    gc.collect()
+    torch._dynamo.reset()
+    torch.cuda.empty_cache()
 
 
 def build_crops(name: str, root: Path) -> Path:
@@ -176,7 +183,7 @@ def compare_loaders(args: argparse.Namespace, root: Path, crops: Path) -> list[d
             next(loaders[label])  # the workers have started
         runs = {
             label: lambda batches=batches, competitor=competitor: benchmark.time_loader(
-                competitor, batches, args.iterations
+                competitor, batches, args.iterations, ready=2 * args.workers
             )
             for label, batches in loaders.items()
         }
@@ -185,8 +192,7 @@ def compare_loaders(args: argparse.Namespace, root: Path, crops: Path) -> list[d
             row = dict(model=name, options=options or 'its own', data=label, images_per_s=args.batch_size / seconds)
             rows.append(row | dict(share_waiting=waited / seconds))
         competitor = loaders = runs = None
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
     return rows
 
 
@@ -228,6 +234,7 @@ def main(argv: list[str] | None = None) -> dict:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     warnings.filterwarnings('ignore')
+    torch._dynamo.config.recompile_limit = 64  # of a method, over all models and options that take turns
     init_default_scope('mmpose')
     MMLogger.get_instance('benchmark', log_level='ERROR')
     results = dict(environment=environment(args))
