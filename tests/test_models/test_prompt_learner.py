@@ -107,7 +107,7 @@ def test_prompts_are_kept_in_evaluation_and_renewed_with_the_weights():
     with torch.no_grad():
         first = prompts.encode_prompts()
         assert prompts.encode_prompts() is first
-        prompts.context.add_(1)  # as an optimiser does
+        prompts.context.mul_(2)  # in place, as an optimiser does; a constant added is lost in the layer norms
         second = prompts.encode_prompts()
         assert not torch.allclose(first, second)
         prompts.load_state_dict({key: value * 1.1 for key, value in prompts.state_dict().items()})

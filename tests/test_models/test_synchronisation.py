@@ -11,6 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.test_models.test_clamp_head import estimator
 
 GPU = torch.device('cuda')
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available() and not hasattr(torch._C, '_ensureCUDADeviceGuardSet'),
+    reason='this torch cannot pretend a GPU where there is none',
+)
 
 
 class Transfers(TorchDispatchMode):
