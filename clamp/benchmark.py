@@ -129,7 +129,6 @@ class Competitor:
         torch.manual_seed(SEED)
         before = allocated(device)
         self.device, self.cfg, self.peak_memory = device, cfg, 0
-        self.half = cfg.test_cfg.get('fp16', False)
         self.model = MODELS.build(cfg.model).to(device).train(train)
         hooks = [cfg.default_hooks[name] for name in ('matmul_precision', 'compile') if name in cfg.default_hooks]
         self.hooks = [HOOKS.build(hook) for hook in hooks]
@@ -166,7 +165,7 @@ class Competitor:
     @torch.no_grad()  # as MMEngine's TestLoop does; only so does the model keep its prompts
     def test_step(self) -> list:
         """Predict the batch's keypoints with the flip test, from the batch in main memory to coordinates."""
-        with autocast(self.device, enabled=self.half):
+        with autocast(self.device, enabled=self.cfg.test_cfg.get('fp16', False)):
             return self.model.test_step(self.batch)
 
     def count_flops(self) -> int:

@@ -1,6 +1,9 @@
 """Tiny sizes: a whole CLAMP here has 3 M parameters, nearly all of them token embeddings."""
 
+import importlib.util
 import os
+from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')  # no test may reach for the network
 
@@ -28,6 +31,14 @@ def _scope_and_seed():
 @pytest.fixture(params=['vit', 'resnet'])
 def kind(request) -> str:
     return request.param
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import the command of this name from ``tools/``, which is no package."""
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', Path(__file__).parents[1] / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tiny_clip(kind: str = 'vit', **kwargs) -> dict:

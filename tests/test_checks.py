@@ -1,6 +1,5 @@
 import argparse
 import copy
-import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets, output_file
+from tests.conftest import load_tool
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -254,12 +254,9 @@ def test_output_files(tmp_path):
 )
 def test_tools_refuse_an_output_that_cannot_be_written(tool, option, wrong, capsys, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
-    spec = importlib.util.spec_from_file_location(tool, ROOT / f'tools/{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     figure = ['similarity'] if tool == 'visualize' else []
     with pytest.raises(SystemExit) as error:
-        module.main([*figure, 'config.py', 'checkpoint.pth', option, wrong])
+        load_tool(tool).main([*figure, 'config.py', 'checkpoint.pth', option, wrong])
     assert error.value.code == 2
     assert f'argument {option}: {wrong} ' in capsys.readouterr().err
 

@@ -1,6 +1,5 @@
 """The configs of docs/protocols.md: the command in their header makes their files, and AP is that of these files."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -12,19 +11,14 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS, METRICS
 
+from tests.conftest import load_tool
+
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*_*_*.py') if 'make_splits.py' in path.read_text())
 FAMILIES = {
     'cow': 'Bovidae', 'sheep': 'Bovidae', 'dog': 'Canidae', 'fox': 'Canidae', 'cat': 'Felidae', 'horse': 'Equidae',
     'mouse': 'Cricetidae',
 }  # fmt: skip
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 make_splits = load_tool('make_splits')

@@ -33,8 +33,12 @@ PROMPTS = (TEXT_ENCODER, 'head.prompt_learner.prompt_encoder')  # what does not 
 TRAINING_ONLY = ('head.upsample', 'head.feature_loss')
 # the module hooks that the paper's count was made with: operations by element are counted too, two each for a norm
 HOOKED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d)
-BY_ELEMENT = {aten.native_batch_norm: 2, aten.relu_: 1, aten.avg_pool2d: 1}
-BY_ELEMENT[aten._native_batch_norm_legit_no_training] = 2  # what torch 2.6 has in the first one's place
+BY_ELEMENT = {
+    aten.native_batch_norm: 2,
+    aten._native_batch_norm_legit_no_training: 2,  # what torch 2.6 has in its place
+    aten.relu_: 1,
+    aten.avg_pool2d: 1,
+}
 
 
 def count_macs(model: nn.Module, size: tuple[int, int]) -> dict[str, dict]:

@@ -15,7 +15,7 @@ from mmpose.registry import MODELS
 from torch import Tensor
 
 import clamp
-from clamp.checks import check_checkpoint
+from clamp.checks import check_checkpoint, output_file
 
 CONFIG = 'configs/ap10k/clamp_{}_released.py'
 
@@ -124,11 +124,11 @@ def check_entries(converted: dict[str, Tensor], unknown: list[str], model: torch
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Convert a checkpoint of the authors' released code (MMPose 0.x).")
     parser.add_argument('released', help='released checkpoint (.pth)')
-    parser.add_argument('out', help='checkpoint to write')
+    parser.add_argument('out', type=output_file(), help='checkpoint to write')
     parser.add_argument('--config', help='config of the model (default: the one for the released backbone on AP-10K)')
     args = parser.parse_args(argv)
     try:
-        if os.path.exists(args.out):
+        if args.out.exists():
             raise ValueError(f'{args.out} is there already. Give another name.')
         check_checkpoint(args.released)
         released = torch.load(args.released, map_location='cpu', weights_only=True)['state_dict']
@@ -139,8 +139,9 @@ def main(argv: list[str] | None = None) -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     meta = dict(converted_from=os.path.basename(args.released), clamp_version=clamp.__version__)
-    torch.save(dict(meta=meta, state_dict=converted), args.out + '.part')
-    os.replace(args.out + '.part', args.out)
+    part = args.out.with_name(f'{args.out.name}.part')
+    torch.save(dict(meta=meta, state_dict=converted), part)
+    part.replace(args.out)
     print(f'Converted {len(released)} entries to {args.out}. Test it:\n    python tools/test.py {config} {args.out}')
 
 

@@ -41,8 +41,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
     parser.add_argument('--force', action='store_true', help='write over a file that is there')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args(argv)
-    return args
+    return parser.parse_args(argv)
 
 
 def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:

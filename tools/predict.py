@@ -180,16 +180,17 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
     if not maps:
         return np.hstack([small] * len(texts))
     values = np.fmax.reduce([score_map.on_image(*small.shape[:2], scale) for score_map in maps])  # (P, H', W')
-    norm = Normalize(np.nanmin(values), np.nanmax(values))
+    cells = np.concatenate([score_map.values.reshape(len(texts), -1) for score_map in maps], axis=1)  # (P, all cells)
+    norm = Normalize(cells.min(), cells.max())  # a small animal may be between the pixels of a tile
+    peaks = np.stack([score_map.peaks() for score_map in maps], axis=1) * scale  # (P, N, 2)
     tiles = []
     for index, text in enumerate(texts):
         tile = overlay_score_map(small, values[index], norm)
-        for score_map in maps:
-            x, y = (score_map.peaks()[index] * scale).round().astype(int).tolist()
+        for x, y in peaks[index].round().astype(int).tolist():
             cv2.drawMarker(tile, (x, y), (0, 0, 0), cv2.MARKER_CROSS, 18, 4, cv2.LINE_AA)
             cv2.drawMarker(tile, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 16, 2, cv2.LINE_AA)
         cv2.rectangle(tile, (0, 0), (tile.shape[1], 24), (0, 0, 0), -1)
-        title = f'{text}  {np.nanmax(values[index]):.2f}'
+        title = f'{text}  {cells[index].max():.2f}'
         cv2.putText(tile, title, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         tiles.append(tile)
     return np.hstack(tiles)

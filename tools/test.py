@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.engine import leave_process_group
 from clamp.onnx.estimator import onnx_estimator
 
@@ -45,10 +45,10 @@ class SaveMetricsHook(Hook):
     """Save the metrics of a test as JSON.
 
     Args:
-        path (str): The file.
+        path (Path): The file.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: Path):
         self.path = path
 
     @master_only
@@ -61,10 +61,7 @@ class SaveMetricsHook(Hook):
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put the command line's options into it."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     cfg.load_from = args.checkpoint
@@ -97,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         sys.exit(f'error: {error}')
     if args.out:
-        runner.register_hook(SaveMetricsHook(str(args.out)), priority='LOWEST')
+        runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')
     runner.test()
     del runner
     leave_process_group()

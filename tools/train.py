@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.engine import leave_process_group
 from clamp.models.clip import forget_weights
 
@@ -58,10 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put the command line's options into it."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     if args.amp:

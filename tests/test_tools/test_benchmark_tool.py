@@ -1,20 +1,14 @@
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import load_tool
+
 REPOSITORY = Path(__file__).parents[2]
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('benchmark_tool', REPOSITORY / 'tools/benchmark.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('benchmark')
 
 
 def test_table():

@@ -1,6 +1,5 @@
 """Crops in files; where they are cut: tests/test_datasets/test_crops.py"""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
+
+from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 KEYPOINTS = [[20, 30], [60, 25], [70, 45], [50, 50], [10, 60], [35, 70], [30, 80], [45, 20], [65, 65], [15, 40]]
@@ -23,14 +24,7 @@ PIPELINE = """
 """
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('build_crops', REPOSITORY / 'tools/build_crops.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('build_crops')
 
 
 def make_animal(id_: int, image_id: int, box: tuple) -> dict:

@@ -1,26 +1,19 @@
 """The tool around the checks: configs, exit status, table and JSON. The checks: tests/test_datasets/test_audit.py"""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import load_tool
 from tests.test_datasets.test_audit import make_part
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample'
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('check_dataset', REPOSITORY / 'tools/check_dataset.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('check_dataset')
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import importlib.util
 import socket
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from clamp.datasets.synthetic import generate_sample
 from clamp.inference import Pose, PosePredictor, ScoreMap
+from tests.conftest import load_tool
 
 gr = pytest.importorskip('gradio')
 from clamp.app import PoseDemo, inputs, views  # noqa: E402
@@ -21,13 +21,6 @@ from clamp.app import PoseDemo, inputs, views  # noqa: E402
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
 BASELINE = CONFIG.replace('clamp_tiny', 'simplebaseline_tiny')
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('demo_app', REPOSITORY / 'tools/demo_app.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_predictor(config: str, folder: Path) -> PosePredictor:
@@ -177,14 +170,14 @@ def test_example_and_detector_choose_the_box(demo, folder, monkeypatch):
 def test_errors_of_the_command_are_one_line(monkeypatch):
     monkeypatch.setenv('GRADIO_TEMP_DIR', '')  # it is as before at the end
     with pytest.raises(SystemExit, match=r'^error: The checkpoint no\.pth is not there'):
-        load_tool().main([CONFIG, 'no.pth'])
+        load_tool('demo_app').main([CONFIG, 'no.pth'])
     monkeypatch.setitem(sys.modules, 'gradio', None)
     for name in [name for name in sys.modules if name.startswith('clamp.app')]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(
         SystemExit, match=r"^error: The demo needs gradio, .*pip install --no-build-isolation -e '\.\[app\]'$"
     ):
-        load_tool().main([CONFIG, 'no.pth'])
+        load_tool('demo_app').main([CONFIG, 'no.pth'])
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The measure of keypoints found by name: figures by hand, and the configs that leave keypoints out."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,10 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.checks import check_sizes, check_targets
 from clamp.datasets.mean_pose import mean_pose
+from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location('evaluate_prompts', REPOSITORY / 'tools/evaluate_prompts.py')
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('evaluate_prompts')
 
 BOXES = np.array([[0, 0, 100, 50], [10, 10, 20, 40], [0, 0, 100, 100]], float)
 

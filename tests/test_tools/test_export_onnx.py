@@ -1,6 +1,5 @@
 """Export and test of the demo's small CLAMP; what is in the graph: tests/test_onnx/"""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,10 @@ from mmpose.registry import DATASETS, MODELS
 
 from clamp.inference import PosePredictor
 from clamp.onnx.estimator import onnx_estimator
+from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('export_onnx', REPOSITORY / 'tools/export_onnx.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_errors_are_one_line(tmp_path):
@@ -34,7 +27,7 @@ def test_errors_are_one_line(tmp_path):
         (tmp_path / 'new.onnx', r'The checkpoint no\.pth is not there'),
     ):
         with pytest.raises(SystemExit, match=message) as error:
-            load_tool().main([CONFIG, 'no.pth', '--out', str(out)])
+            load_tool('export_onnx').main([CONFIG, 'no.pth', '--out', str(out)])
         assert str(error.value).startswith('error: ')
         assert '\n' not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ['there.onnx']
@@ -54,7 +47,7 @@ def test_an_exported_model_predicts_the_same(options, tmp_path, capsys):
     torch.nn.init.normal_(model.head.final_layer.weight)  # heatmaps with peaks
     torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'checkpoint.pth')
     out = tmp_path / 'model.onnx'
-    load_tool().main([CONFIG, str(tmp_path / 'checkpoint.pth'), '--out', str(out), *options])
+    load_tool('export_onnx').main([CONFIG, str(tmp_path / 'checkpoint.pth'), '--out', str(out), *options])
     assert 'largest difference' in capsys.readouterr().out
 
     exported = MODELS.build(onnx_estimator(cfg.model, str(out))).eval()

@@ -1,22 +1,16 @@
-import importlib.util
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import load_tool
+
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample/test_ap10k.json'
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('make_splits', REPOSITORY / 'tools/make_splits.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('make_splits')
 
 
 def write_source(path, animals):

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,16 +8,10 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
+from tests.conftest import load_tool
 from tests.test_datasets.test_new_dataset import NAMES, coco
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('new_dataset', REPOSITORY / 'tools/new_dataset.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -37,7 +30,7 @@ def place(tmp_path, monkeypatch):
 
 def test_configs_train_on_the_file(place, capsys):
     args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
-    assert load_tool().main(args) == 0
+    assert load_tool('new_dataset').main(args) == 0
     printed = capsys.readouterr().out
     assert 'train: 3 images, 3 animals' in printed
     assert '3 keypoints, 1 pairs of left and right: left eye, right eye, snout' in printed
@@ -56,7 +49,7 @@ def test_configs_train_on_the_file(place, capsys):
 
 def test_nothing_is_lost(place):
     args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
-    tool = load_tool()
+    tool = load_tool('new_dataset')
     tool.main(args)
     assert tool.main(args) == 0  # the same again
     config = place / 'configs/_base_/datasets/mice_128x128.py'
@@ -84,7 +77,7 @@ def test_errors_write_nothing(place):
         (['mice/ann.json', '--val', 'mice/ann.json'], 'would be in both'),
     ):
         with pytest.raises(SystemExit, match=message) as error:
-            load_tool().main([*args, '--name', 'mice'])
+            load_tool('new_dataset').main([*args, '--name', 'mice'])
         assert str(error.value).startswith('error: ')
     assert not (place / 'configs/mice').exists()
     assert not (place / 'data').exists()
@@ -96,7 +89,12 @@ def test_errors_of_the_data_are_told_and_set_the_exit_status(place, capsys):
         part |= dict(images=part['images'][chosen], annotations=part['annotations'][chosen])
         part['annotations'][0]['bbox'] = [0, 0, 0, 5] if name == 'ann' else [0, 0, 5, 5]
         (place / f'mice/{name}.json').write_text(json.dumps(part))
-    assert load_tool().main(['mice/ann.json', '--val', 'mice/val.json', '--name', 'mice', '--backbone', 'tiny']) == 1
+    assert (
+        load_tool('new_dataset').main(
+            ['mice/ann.json', '--val', 'mice/val.json', '--name', 'mice', '--backbone', 'tiny']
+        )
+        == 1
+    )
     printed = capsys.readouterr().out
     assert '  error, train: empty box (1: annotation 10)' in printed
     assert 'mend the errors first' in printed

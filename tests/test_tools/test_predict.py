@@ -1,7 +1,6 @@
 """The tool around PosePredictor: what it writes, what it skips, what it refuses."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 
@@ -12,15 +11,14 @@ from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.inference import Pose, ScoreMap
+from tests.conftest import load_tool
 
 PATH = Path(__file__).parents[2] / 'tools/predict.py'
 
 
 @pytest.fixture
 def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location('predict', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool('predict')
     monkeypatch.setattr(module, 'PosePredictor', FakePredictor)
     return module
 

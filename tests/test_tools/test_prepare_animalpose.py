@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.conftest import load_tool
+
 REPOSITORY = Path(__file__).parents[2]
 REAL_SOURCE = REPOSITORY.parent / 'shared/data/animal-pose/keypoints.json'
 AUTHORS_NAMES = [
@@ -22,14 +24,7 @@ AUTHORS_NAMES = [
 SIZES = {'a.jpg': (40, 30), 'b.jpg': (40, 30), 'c.jpg': (40, 30)}
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('prepare_animalpose', REPOSITORY / 'tools/prepare_animalpose.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = load_tool('prepare_animalpose')
 
 
 def points(**labelled):

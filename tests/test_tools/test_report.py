@@ -1,6 +1,5 @@
 """The report from the command line, on drawn animals and a small CLAMP and SimpleBaseline with random weights."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -13,16 +12,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from clamp.report.page import spread_over
+from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = [str(REPOSITORY / f'configs/demo/{name}_tiny.py') for name in ('clamp', 'simplebaseline')]
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(

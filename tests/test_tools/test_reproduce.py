@@ -1,6 +1,5 @@
 """The paper's tables as data, their arithmetic, and runs that are skipped, gone on with, refused or killed."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -15,6 +14,7 @@ import torch
 from filelock import FileLock
 
 from clamp.tables import read_tables, statistics, summarize, to_markdown
+from tests.conftest import load_tool
 from tests.test_protocols import header_command
 
 ROOT = Path(__file__).parents[2]
@@ -40,14 +40,7 @@ out.write_text(json.dumps({f'coco/{name}': 0.5 + 0.1 * seed for name in names}))
 """
 
 
-def load_reproduce():
-    spec = importlib.util.spec_from_file_location('tools_reproduce', ROOT / 'tools/reproduce.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reproduce = load_reproduce()
+reproduce = load_tool('reproduce')
 TABLES = read_tables(ROOT / 'tools/tables.json')
 
 

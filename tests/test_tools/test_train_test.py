@@ -1,6 +1,5 @@
 """The two main tools from the command line, on drawn animals and the demo's small CLAMP."""
 
-import importlib.util
 import json
 import math
 import os
@@ -15,15 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import load_tool
+
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The figures from the command line, on drawn animals and the demo's small models with random weights."""
 
-import importlib.util
 from pathlib import Path
 
 import cv2
@@ -11,18 +10,11 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from clamp.datasets.synthetic import generate_dataset
-from tests.conftest import random_clip
+from tests.conftest import load_tool, random_clip
 
 REPOSITORY = Path(__file__).parents[2]
 CLAMP = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
 SIMPLE_BASELINE = str(REPOSITORY / 'configs/demo/simplebaseline_tiny.py')
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
