@@ -244,6 +244,7 @@ def test_output_files(tmp_path):
         ('benchmark', '--json', 'table.txt'),
         ('check_dataset', '--json', 'none/found.json'),
         ('complexity', '--json', 'none/counts.json'),
+        ('convert_checkpoint', 'out', 'none/new.pth'),
         ('draw_poses', '--out', 'poses.gif'),
         ('evaluate_prompts', '--json', 'none/pck.json'),
         ('export_onnx', '--out', 'none/model.onnx'),
@@ -254,9 +255,10 @@ def test_output_files(tmp_path):
 )
 def test_tools_refuse_an_output_that_cannot_be_written(tool, option, wrong, capsys, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
-    figure = ['similarity'] if tool == 'visualize' else []
+    first = dict(visualize=['similarity', 'config.py', 'checkpoint.pth'], convert_checkpoint=['released.pth'])
+    args = first.get(tool, ['config.py', 'checkpoint.pth']) + [option] * option.startswith('-')
     with pytest.raises(SystemExit) as error:
-        load_tool(tool).main([*figure, 'config.py', 'checkpoint.pth', option, wrong])
+        load_tool(tool).main([*args, wrong])
     assert error.value.code == 2
     assert f'argument {option}: {wrong} ' in capsys.readouterr().err
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from mmpose.testing import get_packed_inputs
 
 from clamp.models.clamp_head import keypoint_fractions
 from clamp.models.feature_contrastive_loss import sample_features
@@ -28,6 +29,21 @@ def samples(batch: int = 2, size: int = 32) -> list:
         sample.gt_fields = PixelData(heatmaps=torch.rand(K, 8, 8))
         result.append(sample)
     return result
+
+
+def msra_codec(kind: str) -> dict:
+    """The codec of :func:`estimator`'s heatmaps."""
+    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
+    return dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+
+
+def packed_samples(kind: str, number: int) -> list:
+    """MMPose's own samples to predict, of :func:`estimator`'s input size."""
+    size = msra_codec(kind)['input_size']
+    packed = get_packed_inputs(number, num_keypoints=K, img_shape=size, input_size=size)['data_samples']
+    for sample in packed:
+        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
+    return packed
 
 
 def estimator(kind: str, **head) -> torch.nn.Module:

@@ -4,11 +4,10 @@ devices do not go together, and whoever waits for a value (``.item()``, a boolea
 import pytest
 import torch
 from mmpose.registry import MODELS
-from mmpose.testing import get_packed_inputs
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.test_models.test_clamp_head import estimator
+from tests.test_models.test_clamp_head import estimator, msra_codec, packed_samples
 
 GPU = torch.device('cuda')
 pytestmark = pytest.mark.skipif(
@@ -48,8 +47,7 @@ def pretend_on_gpu(model: torch.nn.Module) -> None:
 
 @pytest.fixture
 def model(kind):
-    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
-    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+    codec = msra_codec(kind)
     model = estimator(kind, decoder=codec)
     model.data_preprocessor = MODELS.build(
         dict(type='HeatmapDataPreprocessor', mean=[120] * 3, std=[60] * 3, codec=codec)
@@ -60,9 +58,8 @@ def model(kind):
 
 
 def test_training_sends_three_tensors_and_waits_for_nothing(model, kind):
-    size = 32 if kind == 'vit' else 64
     batch = dict(
-        inputs=torch.zeros(2, 3, size, size, dtype=torch.uint8),
+        inputs=torch.zeros(2, 3, *msra_codec(kind)['input_size'], dtype=torch.uint8),
         keypoints=torch.zeros(2, 3, 2),
         keypoint_weights=torch.ones(2, 3),
     )
@@ -74,11 +71,8 @@ def test_training_sends_three_tensors_and_waits_for_nothing(model, kind):
 
 
 def test_prediction_waits_for_the_heatmaps(model, kind, monkeypatch):
-    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
-    samples = get_packed_inputs(2, num_keypoints=3, img_shape=(size, size), input_size=(size, size))['data_samples']
-    for sample in samples:
-        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
-    batch = dict(inputs=[torch.zeros(3, size, size, dtype=torch.uint8)] * 2, data_samples=samples)
+    codec, samples = msra_codec(kind), packed_samples(kind, 2)
+    batch = dict(inputs=[torch.zeros(3, *codec['input_size'], dtype=torch.uint8)] * 2, data_samples=samples)
 
     def decode(heatmaps):
         decode.shape = tuple(heatmaps.cpu().shape)
@@ -91,8 +85,8 @@ def test_prediction_waits_for_the_heatmaps(model, kind, monkeypatch):
         model.eval().test_step(batch)
     waited = [(source, shape) for source, _, shape, waits in transfers.seen if waits]
     flip_indices = ('cpu', (3,))  # a list, which MMPose's flip_heatmaps indexes with
-    assert waited == [flip_indices, ('cuda', (2, 3, heatmap, heatmap))]
-    assert decode.shape == (2, 3, heatmap, heatmap)
+    assert waited == [flip_indices, ('cuda', (2, 3, *codec['heatmap_size']))]
+    assert decode.shape == (2, 3, *codec['heatmap_size'])
 
 
 def test_who_waits_is_found_out(model):

@@ -2,24 +2,20 @@ import pytest
 import torch
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.testing import get_packed_inputs
 
-from tests.test_models.test_clamp_head import estimator
+from tests.test_models.test_clamp_head import estimator, msra_codec, packed_samples
 
 
 @pytest.mark.parametrize('flip_test', [True, False])
 def test_predictions_are_mmposes_with_half_the_passes(kind, flip_test):
-    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
-    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+    codec = msra_codec(kind)
     model = estimator(kind, decoder=codec).eval()
     model.test_cfg = dict(model.test_cfg, flip_test=flip_test, output_heatmaps=True)
-    images, passes = torch.randn(3, 3, size, size), []
+    images, passes = torch.randn(3, 3, *codec['input_size']), []
     model.backbone.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
     predictions = []
     for cls in (TopdownPoseEstimator, MODELS.get('TopdownHeatmapEstimator')):
-        samples = get_packed_inputs(3, num_keypoints=3, img_shape=(size, size), input_size=(size, size))['data_samples']
-        for sample in samples:
-            sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
+        samples = packed_samples(kind, 3)
         with torch.no_grad():
             predictions.append(cls.predict(model, images, samples))
     for theirs, ours in zip(*predictions):
@@ -30,17 +26,14 @@ def test_predictions_are_mmposes_with_half_the_passes(kind, flip_test):
 
 @pytest.mark.parametrize('flip_test', [True, False])
 def test_prediction_in_half_precision(kind, flip_test):
-    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
-    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
+    codec = msra_codec(kind)
     model = estimator(kind, decoder=codec).eval()
     model.test_cfg = dict(model.test_cfg, flip_test=flip_test, output_heatmaps=True)
-    batch = get_packed_inputs(2, num_keypoints=3, img_shape=(size, size), input_size=(size, size))
-    for sample in batch['data_samples']:
-        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
-    images, predictions = torch.randn(2, 3, size, size), []
+    packed = packed_samples(kind, 2)
+    images, predictions = torch.randn(2, 3, *codec['input_size']), []
     for enabled in (False, True):
         with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=enabled):
-            samples = model.predict(images, [sample.clone() for sample in batch['data_samples']])
+            samples = model.predict(images, [sample.clone() for sample in packed])
         predictions.append(torch.stack([sample.pred_fields.heatmaps for sample in samples]))
     assert predictions[1].dtype == torch.float32
     assert not torch.equal(*predictions)

@@ -89,12 +89,8 @@ def test_errors_of_the_data_are_told_and_set_the_exit_status(place, capsys):
         part |= dict(images=part['images'][chosen], annotations=part['annotations'][chosen])
         part['annotations'][0]['bbox'] = [0, 0, 0, 5] if name == 'ann' else [0, 0, 5, 5]
         (place / f'mice/{name}.json').write_text(json.dumps(part))
-    assert (
-        load_tool('new_dataset').main(
-            ['mice/ann.json', '--val', 'mice/val.json', '--name', 'mice', '--backbone', 'tiny']
-        )
-        == 1
-    )
+    args = ['mice/ann.json', '--val', 'mice/val.json', '--name', 'mice', '--backbone', 'tiny']
+    assert load_tool('new_dataset').main(args) == 1
     printed = capsys.readouterr().out
     assert '  error, train: empty box (1: annotation 10)' in printed
     assert 'mend the errors first' in printed

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from pathlib import Path
+import warnings
 
 import cv2
 import numpy as np
@@ -12,8 +12,6 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.inference import Pose, ScoreMap
 from tests.conftest import load_tool
-
-PATH = Path(__file__).parents[2] / 'tools/predict.py'
 
 
 @pytest.fixture
@@ -156,3 +154,12 @@ def test_nothing_is_overwritten(tool, inputs):
 def test_a_frame_without_animals_has_a_picture_as_large_as_the_others(tool):
     """A video's frames must be of one size: others are left out of the file without a word."""
     assert tool.draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (320, 2 * 480, 3)
+
+
+def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
+    values = np.array([[[0.1, 0.3], [0.2, 0.25]]], np.float32)
+    animal = ScoreMap(np.array([1003.0, 803.0, 2.0, 2.0]), ['hoof'], values, np.array([[1, 0, 1003], [0, 1, 803.0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        picture = tool.draw_score_maps(np.zeros((3000, 4000, 3), np.uint8), [animal], ['hoof'])
+    assert picture.shape == (360, 480, 3)
