@@ -12,9 +12,9 @@ from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from .models.clip import check_text_tower, clip_config, image_tower_layout
-from .models.clip_weights import find_weights
-from .models.text_encoder import tokenize
+from .models.clip import check_weights
+from .models.image_towers import image_tower_layout
+from .models.text_towers import check_prompts
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
 SPLIT_HELP = (
@@ -76,14 +76,11 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
         check_targets(cfg)
     check_sizes(cfg.model)
     learner = cfg.model.head.get('prompt_learner') or {}
-    for part in filter(None, (cfg.model.backbone.get('clip'), learner.get('text_encoder'))):
-        sizes = clip_config(part)
-        if part is learner.get('text_encoder'):
-            check_text_tower(part)
-            context_length = sizes['text_cfg'].get('context_length', 77)
-            tokenize(learner.keypoint_names, learner.get('num_context_tokens', 8), context_length)
-        if 'train' in splits and part.get('pretrained'):
-            find_weights(part.get('model_name'), part['pretrained'])
+    image_tower, text_tower = cfg.model.backbone.get('clip'), learner.get('text_encoder')
+    if text_tower:
+        check_prompts(text_tower, learner.keypoint_names, learner.get('num_context_tokens', 8))
+    if 'train' in splits:
+        check_weights(image_tower, text_tower)
 
 
 def check_sizes(model: dict) -> None:

@@ -6,6 +6,7 @@ Every split is a COCO JSON beside a manifest, in the folder `splits` next to its
     python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \\
         --train-ann ap10k-train-split1.json --val-ann ap10k-val-split1.json
     python tools/make_splits.py fraction person_keypoints_train2017.json --percent 5 --seed 1
+    python tools/make_splits.py holdout animalpose_train.json --percent 20
     python tools/make_splits.py verify splits/*.manifest.json
 
 docs/protocols.md says what is drawn, and why.
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,fraction,verify}')
+    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,fraction,holdout,verify}')
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument('ann', type=Path, help='COCO annotation file to draw from')
     drawn.add_argument('--seed', type=int, default=0, help='which draw (default: %(default)s)')
@@ -62,6 +63,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     part.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images')
     part.set_defaults(run=make_fraction)
 
+    held = commands.add_parser(
+        'holdout', parents=[drawn, written], help='two parts without a common image, to choose settings on'
+    )
+    held.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images to hold out')
+    held.set_defaults(run=make_holdout)
+
     check = commands.add_parser('verify', help='rebuild splits from their sources, and compare')
     check.add_argument('manifests', type=Path, nargs='+', metavar='MANIFEST', help='*.manifest.json')
     check.add_argument(
@@ -80,6 +87,14 @@ def make_few_shot(args: argparse.Namespace) -> int:
 def make_fraction(args: argparse.Namespace) -> int:
     options = {'percent': args.percent, 'seed': args.seed}
     return write(args, (build('fraction', options, [args.ann], f'{args.percent:g}pct-seed{args.seed}'),))
+
+
+def make_holdout(args: argparse.Namespace) -> int:
+    options = {'percent': args.percent, 'seed': args.seed}
+    name = f'holdout{args.percent:g}pct-seed{args.seed}'
+    parts = [build('holdout', options | {'part': part}, [args.ann], f'{name}-{part}') for part in ('train', 'val')]
+    splits.check_disjoint(parts[0][0], parts[1][0])
+    return write(args, tuple(parts))
 
 
 def make_zero_shot(args: argparse.Namespace) -> int:

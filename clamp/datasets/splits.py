@@ -134,6 +134,20 @@ def fraction(coco: dict, *, percent: float, seed: int) -> tuple[dict, dict]:
     }
 
 
+def holdout(coco: dict, *, percent: float, seed: int, part: str) -> tuple[dict, dict]:
+    """One of two parts without a common image: ``'val'`` is :func:`fraction`, ``'train'`` is all but that.
+
+    For choosing settings on a part of the training data, so that the validation set is looked at once.
+    """
+    if part not in ('train', 'val'):
+        raise ValueError(f"got part='{part}', expected 'train' or 'val'")
+    val, report = fraction(coco, percent=percent, seed=seed)
+    if part == 'val':
+        return val, report
+    held = {image['id'] for image in val['images']}
+    return _subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in held}), report
+
+
 def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple[dict, dict]:
     """All animals of ``train_family``, but for the images that also show an animal of ``test_family``."""
     check_source(coco)
@@ -256,6 +270,7 @@ def manifest(protocol: str, options: dict, sources: dict[str, str], output: str,
 BUILDERS = {
     'fewshot': few_shot,
     'fraction': fraction,
+    'holdout': holdout,
     'zeroshot-train': zero_shot_train,
     'zeroshot-test': zero_shot_test,
 }

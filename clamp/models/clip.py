@@ -1,38 +1,37 @@
-"""Build the towers of a CLIP model of open_clip, and load their weights.
+"""What a CLIP is in a config, and how the weights of its two towers are loaded.
 
 Everywhere in this package a CLIP is a dict, the same for both towers, in open_clip's own terms::
 
     clip = dict(model_name='ViT-B-16-quickgelu', pretrained='openai')
 
 ``model_name``
-    A name from ``open_clip.list_models()``. In its place, sizes may be given (``embed_dim``, ``vision_cfg``,
-    ``text_cfg``, ``quick_gelu``), which make a small CLIP for tests and for training from scratch.
+    A name from ``open_clip.list_models()``. Sizes may be given in its place: ``embed_dim``, ``vision_cfg``, ``text_cfg``
+    and ``quick_gelu`` make a small CLIP for tests and for training from scratch, or one put together from parts, such as
+    a tower of timm and a text model of Hugging Face. Beside a name, ``vision_cfg`` and ``text_cfg`` change what they
+    name: ``text_cfg=dict(hf_tokenizer_name='a/folder')``.
 ``pretrained``
     A tag of open_clip (``'openai'``), the path of a weight file (OpenAI's TorchScript archive, or open_clip's ``.pt``,
-    ``.bin`` or ``.safetensors``), or None for random weights.
+    ``.bin`` or ``.safetensors``), or None for random weights. ``dict(image=..., text=...)`` gives each tower weights of
+    its own, or None: for a tower of timm, a file of timm's or a tag of timm such as ``'in1k'``; for a text model, a
+    folder as Hugging Face saves it or a name on its hub. What no file holds, such as a projection, stays random, and the
+    log says so.
 """
 
 import difflib
 from collections import OrderedDict
-from dataclasses import asdict
 from pathlib import Path
 
 import open_clip
 from mmengine.logging import print_log
 from open_clip.factory import get_model_config
-
-# the builders of single towers; open_clip.CLIP(...) would initialise both to keep one
-from open_clip.model import CLIPTextCfg
-from open_clip.model import _build_text_tower as build_text_tower  # noqa: F401
-from open_clip.model import _build_vision_tower as build_vision_tower  # noqa: F401
 from open_clip.pretrained import get_pretrained_cfg
-from torch import nn
+from torch import Tensor, nn
 
 from .clip_weights import find_weights, read_weights
+from .part_weights import find_part, read_part
 
-# what CLIPTextEncoder takes for granted: CLIP's tokenizer, causal attention, the token [EOT] projected by a matrix
-TEXT_CONTRACT = ('hf_model_name', 'hf_tokenizer_name', 'tokenizer_mode', 'tokenizer_kwargs', 'vocab_size', 'embed_cls',
-                 'no_causal_mask', 'pool_type', 'proj_type', 'proj_bias')  # fmt: skip
+PARTS = {'visual.': 'image', 'text.': 'text'}  # the towers' prefixes in a file, and their names in `pretrained`
+SIZES = {'embed_dim', 'vision_cfg', 'text_cfg', 'quick_gelu'}
 
 
 def clip_config(clip: dict) -> dict:
@@ -47,24 +46,30 @@ def clip_config(clip: dict) -> dict:
     """
     clip = dict(clip)
     name, pretrained = clip.pop('model_name', None), clip.pop('pretrained', None)
+    if set(clip) - SIZES or (name is None and not SIZES - {'quick_gelu'} <= set(clip)):
+        raise ValueError(
+            f'clip={clip} names no model. Give model_name (see open_clip.list_models()) and pretrained, or the '
+            'sizes embed_dim, vision_cfg, text_cfg and, if wanted, quick_gelu.'
+        )
     if name is None:
-        unknown = set(clip) - {'embed_dim', 'vision_cfg', 'text_cfg', 'quick_gelu'}
-        if unknown or not {'embed_dim', 'vision_cfg', 'text_cfg'} <= set(clip):
-            raise ValueError(
-                f'clip={clip} names no model. Give model_name (see open_clip.list_models()) and pretrained, or the '
-                'sizes embed_dim, vision_cfg, text_cfg and, if wanted, quick_gelu.'
-            )
         return dict(quick_gelu=False) | clip
     config = get_model_config(name)
     if config is None:
         near = difflib.get_close_matches(name, open_clip.list_models(), n=5, cutoff=0.4)
         raise ValueError(f'open_clip knows no model_name={name!r}. Close to it: {", ".join(near) or "none"}.')
     config.setdefault('quick_gelu', False)
+    for part in ('vision_cfg', 'text_cfg'):
+        config[part] = config[part] | clip.get(part, {})
     for known_as in (name, name.removesuffix('-quickgelu')):  # a -quickgelu name has the QuickGELU tags alone
-        tag = get_pretrained_cfg(known_as, pretrained or '')
+        tag = get_pretrained_cfg(known_as, pretrained or '') if not isinstance(pretrained, dict) else {}
         if tag and tag.get('quick_gelu', False) != config['quick_gelu']:
             _refuse_activation(name, pretrained, config['quick_gelu'])
     return config
+
+
+def describe(clip: dict) -> str:
+    """Return what to call a CLIP in a message."""
+    return clip.get('model_name') or str(dict(clip))
 
 
 def _refuse_activation(name: str | None, pretrained: str, quick_gelu: bool) -> None:
@@ -78,67 +83,31 @@ def _refuse_activation(name: str | None, pretrained: str, quick_gelu: bool) -> N
     )
 
 
-def image_tower_layout(clip: dict) -> tuple[int, int]:
-    """Return the stride and the channels of the feature map of a CLIP's image tower.
-
-    Args:
-        clip (dict): See this module's docstring.
-
-    Raises:
-        ValueError: If the tower is neither a ViT with a class token nor a ModifiedResNet.
-    """
-    vision_cfg = clip_config(clip)['vision_cfg']
-    if (
-        'timm_model_name' in vision_cfg
-        or vision_cfg.get('attentional_pool')
-        or vision_cfg.get('pool_type', 'tok') != 'tok'
-    ):
-        raise ValueError(
-            f'The image tower of {clip.get("model_name", clip)} is neither a ViT with a class token (such as '
-            'ViT-B-16-quickgelu) nor a ModifiedResNet (such as RN50-quickgelu): CLIPBackbone takes these two.'
-        )
-    if vision_cfg.get('patch_size'):
-        return vision_cfg['patch_size'], vision_cfg['width']
-    return 32, 32 * vision_cfg['width']
-
-
-def check_text_tower(clip: dict) -> None:
-    """Check that a CLIP has CLIP's own text encoder, into which context tokens can be put.
-
-    Args:
-        clip (dict): See this module's docstring.
-
-    Raises:
-        ValueError: If the text encoder is another one or reads another tokenizer's tokens.
-    """
-    text_cfg, plain = clip_config(clip)['text_cfg'], asdict(CLIPTextCfg())
-    others = [f'{key}={text_cfg[key]!r}' for key in TEXT_CONTRACT if text_cfg.get(key, plain[key]) != plain[key]]
-    if others:
-        raise ValueError(
-            f"{clip.get('model_name', clip)} does not read text as CLIP does, with CLIP's tokenizer and a causal "
-            f"transformer: its text_cfg has {', '.join(others)}. Use a model with CLIP's own text encoder, such as "
-            'ViT-B-16-quickgelu.'
-        )
-
-
-def usable_models() -> list[str]:
-    """Return the names of the models of open_clip whose image tower and text encoder both suit CLAMP."""
-    names = []
-    for name in open_clip.list_models():
-        try:
-            image_tower_layout(dict(model_name=name))
-            check_text_tower(dict(model_name=name))
-        except ValueError:
-            continue
-        names.append(name)
-    return names
-
-
 def forget_weights(model: dict) -> None:
     """Set ``pretrained`` of both CLIPs of a model's config to None: the model is built with random weights."""
     for clip in (model.backbone.get('clip'), (model.head.get('prompt_learner') or {}).get('text_encoder')):
         if clip:
             clip.pretrained = None
+
+
+def check_weights(image_tower: dict | None, text_tower: dict | None) -> None:
+    """Check that the weights of a CLIP's towers are on this machine, or can be fetched; arguments are clip dicts.
+
+    Raises:
+        FileNotFoundError: If they are not.
+        ValueError: If the model has no such weights, or a file is not the one that is known by its name.
+    """
+    for clip, part in ((image_tower, 'image'), (text_tower, 'text')):
+        pretrained = clip.get('pretrained') if clip else None
+        if isinstance(pretrained, dict):
+            if unknown := set(pretrained) - set(PARTS.values()):
+                raise ValueError(f'pretrained={dict(pretrained)} has {unknown}; it takes image and text.')
+            if source := pretrained.get(part):
+                find_part(part, source, clip_config(clip))
+        elif pretrained:
+            find_weights(clip.get('model_name'), pretrained)
+        elif clip:
+            clip_config(clip)  # names that are unknown
 
 
 def load_tower(tower: nn.Module, clip: dict, prefix: str, metadata: dict | None = None) -> None:
@@ -154,22 +123,38 @@ def load_tower(tower: nn.Module, clip: dict, prefix: str, metadata: dict | None 
         ValueError: If the weights do not fit the tower.
         FileNotFoundError: If the weights are not on this machine and cannot be fetched.
     """
-    if not clip.get('pretrained'):
+    pretrained = clip.get('pretrained')
+    in_parts = isinstance(pretrained, dict)
+    source = pretrained.get(PARTS[prefix]) if in_parts else pretrained
+    if not source:
         return
+    if in_parts:
+        weights = read_part(PARTS[prefix], source, clip_config(clip))
+    else:
+        source, weights = _read_whole(clip, prefix)
+    weights = OrderedDict(weights)
+    weights._metadata = {'': metadata or {}}
+    try:
+        missing = tower.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        missing = [str(error).splitlines()[-1].strip(' \t.')]
+    random = [name for name in missing if in_parts and name.startswith(('head.', 'proj.'))]
+    if missing := [name for name in missing if name not in random]:
+        raise ValueError(
+            f'{source} does not hold the {prefix[:-1]} tower of {describe(clip)}: {missing[0]}'
+            f'{f" and {len(missing) - 1} more" if len(missing) > 1 else ""}. '
+            'Does the model fit the file?'
+        )
+    print_log(f'Loaded the {prefix[:-1]} tower from {source}', 'current')
+    if random:
+        print_log(f'No file holds {", ".join(random)} of the {prefix[:-1]} tower: it starts at random', 'current')
+
+
+def _read_whole(clip: dict, prefix: str) -> tuple[str, dict[str, Tensor]]:
+    """Return the path of the weight file of a whole CLIP, and one tower's entries of it."""
     path = find_weights(clip.get('model_name'), clip['pretrained'])
     state_dict, trained_quick_gelu = read_weights(path, Path(path).stat().st_mtime_ns)
     quick_gelu = clip_config(clip)['quick_gelu']
     if trained_quick_gelu not in (None, quick_gelu):
         _refuse_activation(clip.get('model_name'), path, quick_gelu)
-    part = OrderedDict((name.removeprefix(prefix), t) for name, t in state_dict.items() if name.startswith(prefix))
-    part._metadata = {'': metadata or {}}
-    try:
-        missing = tower.load_state_dict(part, strict=False).missing_keys
-    except RuntimeError as error:
-        missing = [str(error).splitlines()[-1].strip(' \t.')]
-    if missing:
-        raise ValueError(
-            f'{path} does not hold the {prefix[:-1]} tower of {clip.get("model_name") or clip}: {missing[0]}'
-            f'{f" and {len(missing) - 1} more" if len(missing) > 1 else ""}. Does model_name fit the file?'
-        )
-    print_log(f'Loaded the {prefix[:-1]} tower from {path}', 'current')
+    return path, {name.removeprefix(prefix): t for name, t in state_dict.items() if name.startswith(prefix)}

@@ -52,7 +52,7 @@ def find_weights(name: str | None, pretrained: str) -> str:
         raise ValueError(f'pretrained={pretrained!r} is neither a file nor a tag of {name!r}. Its tags: {known}.')
     for cached in _cached_files(tag):
         return _checked(cached)
-    if not _network():
+    if not network_answers():
         raise FileNotFoundError(
             f'The CLIP weights {name!r}, {pretrained!r} are in no cache and the network is out of reach.\n'
             + OFFLINE_HELP.format(name=name, tag=pretrained, sources=_sources(tag), caches=' and '.join(_caches()))
@@ -133,7 +133,7 @@ def _cached_files(tag: dict) -> Iterator[str]:
         yield cached
 
 
-def _network(timeout: float = 5) -> bool:
+def network_answers(timeout: float = 5) -> bool:
     """Whether the hub answers: one quick request, where the hub's own client would retry for a minute."""
     from huggingface_hub import constants
 
@@ -174,8 +174,8 @@ def read_weights(path: str, mtime_ns: int = 0) -> tuple[dict[str, Tensor], bool 
         raise ValueError(
             f'{path} cannot be read as CLIP weights; it may be cut short. Delete it and fetch it again. ({error})'
         ) from error
-    if 'visual.conv1.weight' not in state_dict:
-        raise ValueError(f'{path} holds no CLIP of a kind known here: there is no visual.conv1.weight in it.')
+    if not any(name.startswith('visual.') for name in state_dict):
+        raise ValueError(f'{path} holds no CLIP of a kind known here: there is no visual.* in it.')
     if 'positional_embedding' in state_dict:  # the text tower's entries at the top, as OpenAI and older open_clip have
         state_dict = convert_to_custom_text_state_dict(state_dict)
     _, quick_gelu = known_weights().get(os.path.basename(path), ('', None))

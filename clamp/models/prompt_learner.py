@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .clip import load_tower
 from .clip_weights import read_weights
-from .text_encoder import CLIPTextEncoder
+from .text_towers import build_text_encoder
 
 
 @MODELS.register_module()
@@ -55,7 +55,7 @@ class PromptLearner(BaseModule):
         super().__init__(init_cfg)
         self.keypoint_names = list(keypoint_names)
         if text_encoder is not None:
-            self.text_encoder = CLIPTextEncoder(text_encoder, self.keypoint_names, num_context_tokens)
+            self.text_encoder = build_text_encoder(text_encoder, self.keypoint_names, num_context_tokens)
             embed_dim = self.text_encoder.embed_dim
             shape = (num_context_tokens, self.text_encoder.width)
         else:

@@ -1,0 +1,15 @@
+# CLAMP on Animal-Pose with EfficientNet-Lite0 (ImageNet) and MiniLM, at 128x128
+_base_ = [
+    '../_base_/models/clamp_lite0-minilm.py',
+    '../_base_/datasets/animalpose_128x128.py',
+    '../_base_/schedules/adamw_10e.py',
+]
+
+model = dict(
+    data_preprocessor=dict(codec=_base_.codec),
+    head=dict(
+        out_channels=len(_base_.keypoint_names),
+        decoder=_base_.codec,
+        prompt_learner=dict(keypoint_names=_base_.keypoint_names),
+    ),
+)
