@@ -37,6 +37,9 @@ class CLAMPHead(HeatmapHead):
             made with); ``'bilinear'`` is eq. 5 as printed (its cells are centred, which puts them 1.5 pixels of the
             input beside those of an MSRA target of stride 4).
         upsample_channels (int, optional): Channels of these deconvolutions. Defaults to None, K.
+        upsample_init_cfg (dict | list[dict], optional): Their initialisation, as MMEngine's ``init_cfg``. Defaults to
+            None, torch's own, as in the released code: ``loss_spatial`` then starts some ten times as large as the
+            heatmaps' own loss, and so do its gradients, which small ``std`` here prevents.
         **kwargs: The deconvolutions, ``loss``, ``decoder`` and the rest of :class:`mmpose.models.HeatmapHead`.
 
     Raises:
@@ -52,6 +55,7 @@ class CLAMPHead(HeatmapHead):
         feature_loss: dict | None = None,
         upsample: str = 'deconv',
         upsample_channels: int | None = None,
+        upsample_init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ):
         names = prompt_learner.get('keypoint_names') or []
@@ -66,9 +70,9 @@ class CLAMPHead(HeatmapHead):
         self.spatial_loss = spatial_loss and MODELS.build(spatial_loss)
         self.feature_loss = feature_loss and MODELS.build(feature_loss)
         if self.spatial_loss:
-            self.upsample = self._build_upsample(upsample, upsample_channels or out_channels, kwargs)
+            self.upsample = self._build_upsample(upsample, upsample_channels or out_channels, upsample_init_cfg, kwargs)
 
-    def _build_upsample(self, upsample: str, channels: int, head: dict) -> nn.Module | None:
+    def _build_upsample(self, upsample: str, channels: int, init_cfg: dict | None, head: dict) -> nn.Module | None:
         if upsample == 'bilinear':
             return None
         if upsample != 'deconv':
@@ -79,7 +83,8 @@ class CLAMPHead(HeatmapHead):
             self.out_channels,
             deconv_out_channels=[channels] * len(sizes),
             deconv_kernel_sizes=sizes,
-            init_cfg=dict(  # torch's own initialisation, as in the released code
+            init_cfg=init_cfg
+            or dict(  # torch's own initialisation, as in the released code
                 type='Kaiming',
                 layer=['Conv2d', 'ConvTranspose2d'],
                 a=5**0.5,
