@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/clamp_lite0-minilm.py',
     '../_base_/datasets/animalpose_128x128.py',
-    '../_base_/schedules/adamw_10e.py',
+    '../_base_/schedules/adamw_6e.py',
 ]
 
 model = dict(
