@@ -253,9 +253,11 @@ class DenseTimm(DenseTower):
             for part in ('head', 'classifier', 'fc_norm', 'attn_pool'):
                 if isinstance(getattr(tower.trunk, part, None), nn.Module):
                     setattr(tower.trunk, part, nn.Identity())
-        if not self._is_vit(tower.trunk):
-            tower.to(memory_format=torch.channels_last)
-        return tower
+        self.memory_format = torch.contiguous_format
+        if not self._is_vit(tower.trunk) and type(tower.trunk).__name__ != 'FastVit':
+            # FastViT's backward pass in this layout corrupts the heap on a CPU (torch 2.14)
+            self.memory_format = torch.channels_last
+        return tower.to(memory_format=self.memory_format)
 
     @staticmethod
     def _is_vit(trunk: nn.Module) -> bool:
@@ -268,7 +270,7 @@ class DenseTimm(DenseTower):
             features = trunk.forward_features(images)  # (B, P + H W, C)
             tokens = features[:, trunk.num_prefix_tokens :]
             return tokens.transpose(1, 2).unflatten(2, self.grid_size), features
-        features = trunk.forward_features(images.contiguous(memory_format=torch.channels_last))
+        features = trunk.forward_features(images.contiguous(memory_format=self.memory_format))
         if getattr(trunk, 'output_fmt', 'NCHW') == 'NHWC':  # Swin
             return features.permute(0, 3, 1, 2), features
         return features, features

@@ -47,6 +47,7 @@ class TextEncoder(nn.Module):
         for name, tensor in layout.items():
             self.register_buffer(name, tensor, persistent=False)
         self.requires_grad_(False)
+        self.train()
 
     @staticmethod
     def takes(text_cfg: dict) -> bool:

@@ -13,3 +13,4 @@ model = dict(
         prompt_learner=dict(keypoint_names=_base_.keypoint_names),
     ),
 )
+optim_wrapper = dict(optimizer=dict(lr=2e-3))  # chosen on a part of train: docs/results.md

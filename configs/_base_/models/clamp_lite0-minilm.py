@@ -15,6 +15,12 @@ model = dict(
         in_channels=1280,
         deconv_out_channels=(64, 64, 64),
         upsample_channels=None,
+        # as HeatmapHead's own; torch's, which is the default, makes loss_spatial drown loss_kpt for the first epochs
+        upsample_init_cfg=[
+            dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.001),
+            dict(type='Constant', layer='BatchNorm2d', val=1),
+        ],
         prompt_learner=dict(text_encoder=clip),
+        spatial_loss=dict(loss_weight=0.05),
     ),
 )
