@@ -3,6 +3,7 @@
 import argparse
 import json
 import os.path as osp
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mmpose.registry import DATASETS
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
+from .settings import check_names, override
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
 SPLIT_HELP = (
@@ -40,10 +42,31 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
     return check
 
 
+def check_work_dir(path: str) -> None:
+    """Make the folder of a run's logs and checkpoints, unless it is there.
+
+    Raises:
+        ValueError: If it cannot be written.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise ValueError(
+            f'The work dir {path} cannot be written: {error.strerror}. Name another by --work-dir.'
+        ) from error
+
+
 def read_config(path: str, options: dict | None = None) -> Config:
-    """Read a config and override settings of it, as ``--cfg-options`` of the tools asks."""
+    """Read a config and override settings of it, as ``--cfg-options`` of the tools asks.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If a setting or an option would be without effect, see :mod:`clamp.settings`.
+    """
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    check_names(cfg)
+    override(cfg, options or {})
     return cfg
 
 

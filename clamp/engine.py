@@ -1,6 +1,7 @@
 """How MMEngine's runner trains our models."""
 
 import gc
+import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,6 +15,16 @@ from mmengine.registry import HOOKS
 from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import distributed, nn
 
+LAUNCHERS = {
+    'none': ('nothing', ()),
+    'pytorch': (
+        'torchrun (tools/dist_train.sh, tools/dist_test.sh)',
+        ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    ),
+    'slurm': ('srun (tools/slurm_train.sh)', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
+    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')),
+}
+
 
 def leave_process_group() -> None:
     """Stop the threads of ``torch.distributed``, once nothing else refers to the runner and its model.
@@ -25,6 +36,23 @@ def leave_process_group() -> None:
         distributed.destroy_process_group()
 
 
+def check_launcher(launcher: str) -> None:
+    """Check that a process was started by what ``--launcher`` names, and has a GPU if there are any.
+
+    Raises:
+        ValueError: If not.
+    """
+    starter, variables = LAUNCHERS[launcher]
+    absent = [name for name in variables if name not in os.environ]
+    if absent:
+        raise ValueError(
+            f'--launcher {launcher} is for processes that {starter} has started; {absent[0]} is not in the environment.'
+        )
+    rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
+    if launcher == 'pytorch' and 0 < gpus <= rank:
+        raise ValueError(f'There is no GPU for process {rank + 1}: this machine has {gpus}. Start as many processes.')
+
+
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
     """Seed dropout and stochastic depth at the start of each epoch.
@@ -34,8 +62,15 @@ class EpochSeedHook(Hook):
     """
 
     def before_train(self, runner) -> None:
-        """Give the sampler the run's seed: if that was drawn, a resumed run has just taken it over."""
-        runner.train_dataloader.sampler.seed = runner.seed
+        """Give the sampler the run's seed: if that was drawn, a resumed run has just taken it over.
+
+        It is the same in all processes, which so share out one permutation of the images; with ``diff_rank_seed=True``
+        MMEngine has added the rank to it.
+        """
+        self.seed = runner.seed
+        if runner._randomness_cfg.get('diff_rank_seed'):
+            self.seed -= get_rank()
+        runner.train_dataloader.sampler.seed = self.seed
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Seed torch on all devices by the run's seed, the epoch and the rank, at the first step of an epoch.
@@ -45,7 +80,7 @@ class EpochSeedHook(Hook):
         """
         if batch_idx > 0:
             return
-        seed = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
+        seed = np.random.SeedSequence([self.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
         torch.manual_seed(int(seed[0]))
 
 
@@ -157,7 +192,8 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     are in no group. Few groups let a fused or ``foreach`` optimiser update all parameters in a few kernels.
 
     Raises:
-        ValueError: If ``paramwise_cfg`` has other keys, which would be without effect.
+        ValueError: If ``paramwise_cfg`` has other keys, or ``custom_keys`` what is in no parameter's name. They would
+            be without effect.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
@@ -171,7 +207,12 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
         """Append the parameter groups of ``module`` to ``params``, in place."""
-        custom_keys = self.paramwise_cfg.get('custom_keys', {})
+        custom_keys, names = self.paramwise_cfg.get('custom_keys', {}), [name for name, _ in module.named_parameters()]
+        if unmatched := [key for key in custom_keys if not any(key in name for name in names)]:
+            raise ValueError(
+                f'custom_keys has {", ".join(unmatched)}, which would be without effect: no parameter has that in its '
+                f'name. The first parts are {", ".join(dict.fromkeys(name.split(".")[0] for name in names))}.'
+            )
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:

@@ -18,17 +18,18 @@ import shlex
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import clamp  # noqa: F401
-from clamp.checks import DATA_HELP, annotation_path, check_checkpoint, check_config
+from clamp.checkpoints import newest_checkpoint
+from clamp.checks import DATA_HELP, annotation_path, check_config
+from clamp.settings import Options, override
 from clamp.tables import choose, read_tables, summarize, to_markdown, to_text
 
 ROOT = Path(__file__).parents[1]
@@ -91,18 +92,9 @@ class Run:
 
     def to_do(self) -> str:
         """What is left to do, in words."""
-        epoch, last = self.last_checkpoint()[0], self.cfg.train_cfg.max_epochs
+        epoch, last = newest_checkpoint(self.folder / 'train')[0], self.cfg.train_cfg.max_epochs
         training = f'train epochs {epoch + 1} to {last}' if epoch < last else ''
         return 'done' if self.is_done else ', '.join(filter(None, [shlex.join(self.make_command), training, 'test']))
-
-    def last_checkpoint(self) -> tuple[int, Path | None]:
-        """Number and file of the last epoch that can be read: a kill may have cut the newest file short."""
-        found = {int(path.stem.removeprefix('epoch_')): path for path in self.folder.glob('train/epoch_*.pth')}
-        for epoch, path in sorted(found.items(), reverse=True):
-            with suppress(ValueError):
-                check_checkpoint(str(path))
-                return epoch, path
-        return 0, None
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -117,7 +109,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         default={},
         metavar='KEY=VALUE',
         help='override settings of all configs: train_dataloader.num_workers=4',
@@ -142,7 +134,7 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[R
             config = ROOT / row['config']
             # without MMEngine's formatter, whose version would be in the hash of the text, and which is slow
             cfg = Config(Config.fromfile(config).to_dict(), format_python_code=False)
-            cfg.merge_from_dict({'randomness.seed': seed, **row.get('options', {}), **options})
+            override(cfg, {'randomness.seed': seed, **row.get('options', {}), **options})
             run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
             if os.path.normpath(run.annotations['test']) != os.path.normpath(row['test']):
                 raise ValueError(
@@ -171,7 +163,7 @@ def prepare(run: Run, dry_run: bool = False) -> None:
         if subprocess.run([sys.executable, ROOT / command[1], *command[2:]]).returncode:
             raise ValueError(f'{shlex.join(command)} failed; its message is above. {DATA_HELP}')
     if not run.is_done:
-        trains_anew = run.last_checkpoint()[1] is None  # a checkpoint holds CLIP's weights
+        trains_anew = newest_checkpoint(run.folder / 'train')[1] is None  # a checkpoint holds CLIP's weights
         check_config(run.cfg, ('train', 'test') if trains_anew else ('test',))
     check_record(run)
 
@@ -198,12 +190,12 @@ def execute(run: Run) -> None:
         write(run.folder / 'run.json', record)
         config, last = run.folder / 'config.py', run.cfg.train_cfg.max_epochs
         config.write_text(run.cfg.pretty_text)
-        epoch, checkpoint = run.last_checkpoint()
+        epoch, checkpoint = newest_checkpoint(run.folder / 'train')
         if epoch < last:
             resume = ['--resume', checkpoint] if checkpoint else []
             # val is the test set, which is looked at once, below
             call(run, TRAIN, config, '--work-dir', run.folder / 'train', '--no-validate', *resume)
-            epoch, checkpoint = run.last_checkpoint()
+            epoch, checkpoint = newest_checkpoint(run.folder / 'train')
         if epoch != last:
             raise RuntimeError(f'the training ended, but left no readable epoch_{last}.pth.')
         metrics = run.folder / 'test/metrics.json'

@@ -8,15 +8,16 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
-from clamp.engine import leave_process_group
+from clamp.checks import check_checkpoint, check_config, check_work_dir, output_file, read_config
+from clamp.engine import check_launcher, leave_process_group
 from clamp.onnx.estimator import onnx_estimator
+from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -25,12 +26,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', type=output_file('.json'), metavar='METRICS.json', help='save the metrics')
-    parser.add_argument('--dump', metavar='PREDICTIONS.pkl', help='save all predictions, for a later evaluation')
+    parser.add_argument(
+        '--dump',
+        type=output_file('.pkl', '.pickle'),
+        metavar='PREDICTIONS.pkl',
+        help='save all predictions, for a later evaluation',
+    )
     parser.add_argument('--show-dir', help='folder where a picture of each prediction is saved')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config: test_dataloader.batch_size=8 model.test_cfg.flip_test=False',
     )
@@ -69,7 +75,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
     if args.dump:
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=str(args.dump))]
     return cfg
 
 
@@ -77,6 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         cfg = load_config(args)
+        check_launcher(args.launcher)
         check_config(cfg, ('test',))
         exported = args.checkpoint.endswith('.onnx')
         if exported and args.launcher != 'none':
@@ -85,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
             cfg.model, cfg.load_from = onnx_estimator(cfg.model, args.checkpoint), None
         else:
             check_checkpoint(args.checkpoint)  # before the model is built and the log begins
+        check_work_dir(cfg.work_dir)
     except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
     runner = Runner.from_cfg(cfg)

@@ -1,6 +1,7 @@
 """Train a model from a config: python tools/train.py configs/ap10k/clamp_vitb.py"""
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.engine import leave_process_group
+from clamp.checkpoints import check_resumable, checkpoint_to_resume
+from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.engine import check_launcher, leave_process_group
 from clamp.models.clip import forget_weights
+from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,8 +31,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        metavar='CHECKPOINT',
-        help='go on from the given checkpoint, or, without a value, from the latest one in the work dir',
+        metavar='CHECKPOINT_OR_FOLDER',
+        help='go on from a checkpoint, or from the newest that can be read in a folder (default: the work dir)',
     )
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision: bfloat16, or float16 on a GPU that lacks it'
@@ -45,19 +48,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config: train_dataloader.batch_size=64 randomness.seed=0',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.show_dir and args.no_validate:
+        parser.error('--show-dir shows what validation predicts, which --no-validate leaves out')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and put the command line's options into it."""
+    """Read the config and put the command line's options into it.
+
+    Raises:
+        FileNotFoundError: If the config is not there.
+        ValueError: If an option would be without effect, or there is nothing to resume from.
+    """
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
@@ -65,38 +75,61 @@ def load_config(args: argparse.Namespace) -> Config:
         lacks_bfloat16 = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
         cfg.optim_wrapper.type = 'AmpOptimWrapper' if lacks_bfloat16 else 'BFloat16OptimWrapper'
     if args.compile:
-        cfg.default_hooks.compile.enable = True
+        cfg.merge_from_dict({'default_hooks.compile': dict(type='CompileHook', enable=True)})
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.default_hooks.checkpoint.pop('save_best', None)
     if args.auto_scale_lr:
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config.')
         cfg.auto_scale_lr.enable = True
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
-    if args.resume:
+    resume = args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto'))
+    if resume:
         cfg.resume = True
-        cfg.load_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.load_from = checkpoint_to_resume(cfg, resume)
         if cfg.load_from:
             forget_weights(cfg.model)  # the checkpoint holds everything
     return cfg
 
 
+def prepare(args: argparse.Namespace) -> Runner:
+    """Check everything, and build all of the training but its data.
+
+    Raises:
+        FileNotFoundError: If data, weights or checkpoint are not there.
+        ValueError: If something does not fit.
+        OSError: If the work dir cannot be written.
+    """
+    cfg = load_config(args)
+    check_launcher(args.launcher)
+    check_config(cfg, ('train',) if args.no_validate else ('train', 'val'))
+    if cfg.get('load_from'):
+        check_resumable(cfg.load_from) if cfg.resume else check_checkpoint(cfg.load_from)
+    check_work_dir(cfg.work_dir)
+    runner = Runner.from_cfg(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if cfg.get('load_from') and cfg.resume:
+        check_resumable(cfg.load_from, runner)
+    return runner
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        cfg = load_config(args)
-        check_config(cfg, ('train',) if args.no_validate else ('train', 'val'))
-        if cfg.load_from:
-            check_checkpoint(cfg.load_from)
+        runner = prepare(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    runner = Runner.from_cfg(cfg)
-    if cfg.resume and cfg.load_from:
-        try:
-            check_checkpoint(cfg.load_from, runner.model)
-        except ValueError as error:
-            sys.exit(f'error: {error}')
-    runner.train()
+    try:
+        runner.train()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        sys.exit(
+            f'error: {error.filename or runner.work_dir} could not be written: {error.strerror}. Those before are '
+            'whole: make room, and go on with --resume'
+        )
     del runner
     leave_process_group()
 

@@ -1,0 +1,160 @@
+"""The checkpoints of a training: written as a whole or not at all, and found again to go on from."""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.fileio.backends import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpose.registry import HOOKS
+
+from .checks import check_checkpoint
+
+NEEDED = ('optimizer', 'param_schedulers', 'message_hub')
+
+
+def newest_checkpoint(folder: str | Path) -> tuple[int, Path | None]:
+    """Return number and file of the last epoch (or iteration) in a folder that can be read, or 0 and None.
+
+    Paths that MMEngine has written into ``last_checkpoint`` are not read: the folder may be a copy, or have moved.
+    """
+    matches = [(re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name), path) for path in Path(folder).glob('*.pth')]
+    found = {int(match[1]): path for match, path in matches if match}
+    for number, path in sorted(found.items(), reverse=True):
+        with suppress(ValueError, FileNotFoundError):  # a kill may have cut it short; it may be a folder
+            check_checkpoint(str(path))
+            return number, path
+    return 0, None
+
+
+def checkpoint_to_resume(cfg: Config, place: str) -> str | None:
+    """Return the path of the checkpoint that ``--resume`` means, or None if there is nothing yet to go on from.
+
+    Args:
+        cfg (Config): With its ``work_dir``.
+        place (str): A checkpoint, a folder, or ``'auto'`` for the folder where this config's checkpoints are saved.
+
+    Raises:
+        ValueError: If there are checkpoints in the folder, but none to go on from, or none in a folder that was named.
+    """
+    out_dir = cfg.default_hooks.get('checkpoint', {}).get('out_dir')
+    own = Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
+    folder = own if place == 'auto' else Path(place)
+    if place != 'auto' and not folder.is_dir():
+        return place
+    path = newest_checkpoint(folder)[1]
+    if path:
+        return str(path)
+    others = sorted(each.name for each in folder.glob('*.pth'))
+    if others or place != 'auto':
+        raise ValueError(
+            f'There is no checkpoint in {folder} that a training can go on from: no epoch_N.pth that can be read'
+            f'{", only " + ", ".join(others[:3]) if others else ""}. Name another folder or checkpoint, or leave '
+            '--resume out to start anew.'
+        )
+    if os.environ.get('RANK', '0') == '0':
+        print(f'There is no checkpoint in {folder} yet: the training starts anew.', flush=True)
+    return None
+
+
+def check_resumable(path: str, runner: Runner | None = None) -> None:
+    """Check that a checkpoint can be read and holds what a training goes on with; with a runner, that it fits.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is cut short, of another model or optimiser, or one of weights alone.
+    """
+    check_checkpoint(path, runner and runner.model)
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    lacking = [name for name in NEEDED if name not in checkpoint]
+    if lacking or not {'epoch', 'iter'} <= set(checkpoint.get('meta', {})):
+        raise ValueError(
+            f'A training cannot go on from {path}: it has weights, but no {lacking[0] if lacking else "epoch"}, like '
+            'best_*.pth and converted checkpoints. Resume from an epoch_N.pth, or start a new training from these '
+            f'weights: leave --resume out, and add --cfg-options load_from={path}'
+        )
+    if runner is None:
+        return
+    saved, now = (
+        [len(group['params']) for group in groups]
+        for groups in (checkpoint['optimizer']['param_groups'], runner.optim_wrapper.param_groups)
+    )
+    if saved != now:
+        raise ValueError(
+            f'{path} is of a training with {len(saved)} groups of {sum(saved)} parameters, this one has {len(now)} of '
+            f'{sum(now)}: optim_wrapper is another. Use the config that is beside the checkpoint.'
+        )
+
+
+class WholeFileBackend(LocalBackend):
+    """MMEngine's local files, but one that is written is there as a whole, or is what it was before."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file beside its place, and move it there once the disk has it.
+
+        Raises:
+            OSError: If the disk takes no more; nothing is left of the file.
+        """
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f'{path.name}.part')
+        try:
+            with part.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())  # a disk elsewhere says only now that it is full
+            os.replace(part, path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+register_backend('whole_file', WholeFileBackend)
+
+
+@HOOKS.register_module(name='CheckpointHook')
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's hook, for a training that may be killed at any moment and then goes on as if it had not been.
+
+    In the scope of MMPose, that of all configs here, it is what ``type='CheckpointHook'`` means.
+
+    - A checkpoint is written as a whole or not at all, and an old one is removed after the new one is there.
+    - A resumed run validates first where the run before may have been killed in between.
+    - It never removes the best checkpoint of another folder, such as that which its own was copied from.
+    """
+
+    def before_train(self, runner) -> None:
+        """Find out about folders and validation, both of which MMEngine leaves as the checkpoint has them."""
+        super().before_train(runner)
+        if type(self.file_backend) is not LocalBackend:
+            return
+        self.backend_args = dict(backend='whole_file')
+        if is_main_process():
+            for part in Path(self.out_dir).glob('*.pth.part'):
+                part.unlink()
+        if getattr(self, 'best_ckpt_path', None):
+            self.best_ckpt_path = str(Path(self.out_dir) / Path(self.best_ckpt_path).name)
+        for name, path in getattr(self, 'best_ckpt_path_dict', {}).items():
+            self.best_ckpt_path_dict[name] = path and str(Path(self.out_dir) / Path(path).name)
+        loop, epoch = runner.train_loop, runner.epoch
+        if not isinstance(loop, EpochBasedTrainLoop) or not runner.val_loop or epoch < max(loop.val_begin, 1):
+            return
+        if epoch % loop.val_interval == 0 or epoch == loop.max_epochs:
+            runner.logger.info(f'Validating epoch {epoch}: the run before may have been cut off before it did.')
+            runner.val_loop.run()
+
+    def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
+        kept, outdated = getattr(self, 'keep_ckpt_ids', None), []  # None: all are kept
+        if kept is not None and (not kept or kept[-1] != step):
+            outdated = [kept.popleft()] if len(kept) == kept.maxlen else []
+            kept.append(step)  # MMEngine would remove before it saves; now it finds nothing to remove
+            runner.message_hub.update_info('keep_ckpt_ids', list(kept))
+        super()._save_checkpoint_with_step(runner, step, meta)
+        if is_main_process():
+            for old in outdated:
+                Path(self.out_dir, self.filename_tmpl.format(old)).unlink(missing_ok=True)

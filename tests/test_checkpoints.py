@@ -1,0 +1,197 @@
+"""A checkpoint is written as a whole or not at all, and a training goes on from the newest of the folder named."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.runner import EpochBasedTrainLoop
+from mmpose.registry import HOOKS
+
+from clamp.checkpoints import (
+    SafeCheckpointHook,
+    WholeFileBackend,
+    check_resumable,
+    checkpoint_to_resume,
+    newest_checkpoint,
+)
+
+FULL = dict(state_dict={}, optimizer={}, param_schedulers=[], message_hub={}, meta=dict(epoch=1, iter=3))
+
+
+def save(path: Path, content: dict = FULL) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    torch.save(content, path)
+    return path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def resumed(folder: Path, place: str = 'auto', **checkpoint) -> str | None:
+    cfg = Config(dict(work_dir=str(folder), default_hooks=dict(checkpoint=checkpoint)))
+    return checkpoint_to_resume(cfg, place)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for number in (2, 9, 10):
+        save(tmp_path / f'a/epoch_{number}.pth')
+    save(tmp_path / 'a/epoch_11-0a1b2c3d.pth')  # published
+    save(tmp_path / 'a/best_coco_AP_epoch_12.pth')
+    (tmp_path / 'a/last_checkpoint').write_text(str(tmp_path / 'a/epoch_10.pth'))
+    return tmp_path / 'a'
+
+
+def test_the_newest_that_can_be_read_is_found(folder):
+    assert newest_checkpoint(folder) == (10, folder / 'epoch_10.pth')
+    cut(folder / 'epoch_10.pth')
+    (folder / 'epoch_13.pth').mkdir()
+    assert newest_checkpoint(folder) == (9, folder / 'epoch_9.pth')
+    assert newest_checkpoint(folder / 'nothing') == (0, None)
+
+
+def test_a_copied_or_moved_work_dir_goes_on_from_its_own(folder):
+    copy = folder.with_name('copy')
+    shutil.copytree(folder, copy)
+    assert resumed(copy) == str(copy / 'epoch_10.pth')
+    folder.rename(folder.with_name('moved'))
+    assert resumed(folder.with_name('moved')) == str(folder.with_name('moved') / 'epoch_10.pth')
+
+
+@pytest.mark.parametrize('kind', ['absent', 'empty', 'folder', 'of a file that is gone'])
+def test_what_last_checkpoint_says_does_not_matter(kind, folder):
+    last = folder / 'last_checkpoint'
+    last.unlink()
+    if kind == 'folder':
+        last.mkdir()
+    elif kind != 'absent':
+        last.write_text('' if kind == 'empty' else 'epoch_99.pth')
+    assert resumed(folder) == str(folder / 'epoch_10.pth')
+
+
+def test_other_places(folder, tmp_path, capsys):
+    assert resumed(tmp_path / 'new') is None
+    assert 'no checkpoint in ' in capsys.readouterr().out
+    assert resumed(tmp_path / 'new', str(folder)) == str(folder / 'epoch_10.pth')
+    assert resumed(tmp_path / 'new', 'any.pth') == 'any.pth'
+    assert resumed(tmp_path / 'elsewhere/a', out_dir=str(tmp_path)) == str(folder / 'epoch_10.pth')
+
+
+def test_a_folder_with_nothing_to_go_on_from_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'no checkpoint in .* leave --resume out to start anew'):
+        resumed(tmp_path / 'new', str(tmp_path))
+    save(tmp_path / 'b/best_coco_AP_epoch_3.pth')
+    cut(save(tmp_path / 'b/epoch_4.pth'))
+    with pytest.raises(ValueError, match=r'that can be read, only best_coco_AP_epoch_3.pth, epoch_4.pth'):
+        resumed(tmp_path / 'b')
+
+
+@pytest.mark.parametrize(
+    ('absent', 'named'), [('optimizer', 'optimizer'), ('meta', 'epoch'), ('message_hub', 'message_hub')]
+)
+def test_weights_alone_are_refused(absent, named, tmp_path):
+    check_resumable(str(save(tmp_path / 'epoch_1.pth')))
+    path = save(tmp_path / 'best.pth', {key: value for key, value in FULL.items() if key != absent})
+    with pytest.raises(ValueError, match=rf'has weights, but no {named}.*--cfg-options load_from=.*best\.pth'):
+        check_resumable(str(path))
+
+
+def test_another_optimiser_is_refused(tmp_path):
+    model = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.SGD([dict(params=[model.weight]), dict(params=[model.bias])], lr=1)
+    path = str(
+        save(tmp_path / 'epoch_1.pth', FULL | dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()))
+    )
+    check_resumable(path, SimpleNamespace(model=model, optim_wrapper=optimizer))
+    other = torch.optim.SGD(model.parameters(), lr=1)
+    with pytest.raises(
+        ValueError, match='with 2 groups of 2 parameters, this one has 1 of 2: optim_wrapper is another'
+    ):
+        check_resumable(path, SimpleNamespace(model=model, optim_wrapper=other))
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    backend, path = WholeFileBackend(), tmp_path / 'epoch_1.pth'
+    backend.put(b'old', path)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left on device') as error:
+        backend.put(b'new', path)
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class FakeRunner(SimpleNamespace):
+    """What the hook asks of a runner; it counts validations, and notes what is in the folder when it saves."""
+
+    def __init__(self, folder: Path, epoch: int = 0, val_interval: int = 2, **info):
+        loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+        loop.val_begin, loop.val_interval, loop._max_epochs = 1, val_interval, 5
+        hub = MessageHub('test_checkpoints')
+        hub.runtime_info.clear()
+        hub.runtime_info.update(info)
+        self.validations, self.seen = 0, []
+        val_loop = SimpleNamespace(run=self.validate)
+        logger = SimpleNamespace(info=print)
+        super().__init__(
+            work_dir=str(folder), epoch=epoch, train_loop=loop, val_loop=val_loop, message_hub=hub, logger=logger
+        )
+
+    def validate(self):
+        self.validations += 1
+
+    def save_checkpoint(self, out_dir, filename, *args, backend_args, **kwargs):
+        assert backend_args == dict(backend='whole_file')
+        self.seen.append(sorted(path.name for path in Path(out_dir).glob('*.pth')))
+        (Path(out_dir) / filename).touch()
+
+
+def hook(**options) -> SafeCheckpointHook:
+    return HOOKS.build(dict(type='CheckpointHook', rule='greater', **options))
+
+
+def test_it_is_the_hook_of_mmposes_configs():
+    assert type(hook()) is SafeCheckpointHook
+    assert MMENGINE_HOOKS.module_dict['CheckpointHook'] is not SafeCheckpointHook
+
+
+def test_an_old_checkpoint_is_removed_after_the_new_one_is_there(tmp_path):
+    (tmp_path / 'epoch_3.pth.part').touch()  # of a run that was killed
+    runner, keeper = FakeRunner(tmp_path), hook(max_keep_ckpts=1)
+    keeper.before_train(runner)
+    assert list(tmp_path.iterdir()) == []
+    for epoch in (1, 2, 2, 3):
+        keeper._save_checkpoint_with_step(runner, epoch, {})
+    assert runner.seen == [[], ['epoch_1.pth'], ['epoch_2.pth'], ['epoch_2.pth']]
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_3.pth']
+    assert runner.message_hub.get_info('keep_ckpt_ids') == [3]
+
+
+def test_the_best_of_another_folder_is_not_removed(tmp_path):
+    other = save(tmp_path / 'a/best_coco_AP_epoch_1.pth')
+    (tmp_path / 'b').mkdir()
+    keeper = hook(save_best='coco/AP')
+    runner = FakeRunner(tmp_path / 'b', best_ckpt=str(other), best_score=0.1)
+    keeper.before_train(runner)
+    keeper._save_best_checkpoint(runner, {'coco/AP': 0.2})
+    assert other.is_file()
+    assert (tmp_path / 'b/best_coco_AP_epoch_0.pth').is_file()
+
+
+@pytest.mark.parametrize(('epoch', 'validations'), [(0, 0), (1, 0), (2, 1), (3, 0), (4, 1), (5, 1)])
+def test_a_resumed_run_validates_what_may_have_been_cut_off(epoch, validations, tmp_path):
+    runner = FakeRunner(tmp_path, epoch)
+    hook().before_train(runner)
+    assert runner.validations == validations
