@@ -16,7 +16,7 @@ from mmpose.registry import DATASETS
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
-from .settings import check_names, override
+from .settings import check_names, forget_workers, override
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
 SPLIT_HELP = (
@@ -67,6 +67,7 @@ def read_config(path: str, options: dict | None = None) -> Config:
     cfg = Config.fromfile(path)
     check_names(cfg)
     override(cfg, options or {})
+    forget_workers(cfg)
     return cfg
 
 

@@ -63,9 +63,13 @@ def override(cfg: Config, options: dict) -> None:
     check_options(cfg, options)
     cfg.merge_from_dict(options)
     check_settings(cfg)
+
+
+def forget_workers(cfg: Config) -> None:
+    """Take out, in place, what torch refuses in a data loader without workers: settings of workers."""
     for part in ('train', 'val', 'test'):
         loader = cfg.get(f'{part}_dataloader') or {}
-        if loader.get('num_workers') == 0:  # torch refuses what is for workers
+        if loader.get('num_workers') == 0:
             for name in ('persistent_workers', 'prefetch_factor', 'multiprocessing_context'):
                 loader.pop(name, None)
 
@@ -125,10 +129,11 @@ def _meant(option: str, cfg: Config) -> list[str]:
             found = [path for path, other in settings.items() if isinstance(other, str) and other.startswith(value)]
         found = [f'{path}.{rest}' if rest else path for path in found]
     parent, _, last = option.rpartition('.')
-    found = found or [path for path in settings if path.rpartition('.')[-1] == last]
     node = settings.get(parent)
-    absent = [f'{parent}.{name}' for name in (isinstance(node, dict) and _accepted(parent, node)) or ()]
-    return found[:5] or difflib.get_close_matches(option, {*settings, *absent} - {parent}, n=3, cutoff=0.7)
+    siblings = (isinstance(node, dict) and _accepted(parent, node)) or ()
+    found = found or [f'{parent}.{name}' for name in difflib.get_close_matches(last, siblings, n=3)]
+    found = found or [path for path in settings if path.rpartition('.')[-1] == last]
+    return found[:5] or difflib.get_close_matches(option, settings, n=3, cutoff=0.7)
 
 
 def _settings(node, path: str = '') -> Iterator[tuple[str, object]]:

@@ -146,7 +146,13 @@ class FakeRunner(SimpleNamespace):
         val_loop = SimpleNamespace(run=self.validate)
         logger = SimpleNamespace(info=print)
         super().__init__(
-            work_dir=str(folder), epoch=epoch, train_loop=loop, val_loop=val_loop, message_hub=hub, logger=logger
+            work_dir=str(folder),
+            epoch=epoch,
+            iter=9,
+            train_loop=loop,
+            val_loop=val_loop,
+            message_hub=hub,
+            logger=logger,
         )
 
     def validate(self):

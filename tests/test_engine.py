@@ -8,7 +8,16 @@ from mmengine.structures import PixelData
 from mmpose.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from clamp.engine import BFloat16OptimWrapper, CompileHook, DeferredRuntimeInfoHook, MatmulPrecisionHook
+from clamp import engine
+from clamp.datasets import SeededSampler
+from clamp.engine import (
+    BFloat16OptimWrapper,
+    CompileHook,
+    DeferredRuntimeInfoHook,
+    EpochSeedHook,
+    MatmulPrecisionHook,
+    check_launcher,
+)
 
 
 class Block(nn.Module):
@@ -78,6 +87,53 @@ def test_every_trainable_parameter_is_in_one_of_few_groups():
 def test_options_that_would_be_without_effect_are_refused():
     with pytest.raises(ValueError, match=r'custom_keys alone.* has norm_decay_mult too'):
         groups(Block(), norm_decay_mult=0.0, custom_keys={})
+
+
+def test_keys_that_match_no_parameter_are_refused():
+    with pytest.raises(ValueError, match=r'custom_keys has backbon\.1, which would be.* backbone, head, frozen, logit'):
+        groups(Block(), custom_keys={'backbone': dict(lr_mult=0.1), 'backbon.1': dict(lr_mult=0.1)})
+
+
+@pytest.mark.parametrize('diff_rank_seed', [False, True])
+def test_four_processes_see_all_images_once_and_draw_differently(diff_rank_seed, monkeypatch):
+    seen, seeds = [], set()
+    for rank in range(4):
+        monkeypatch.setattr(engine, 'get_rank', lambda: rank)  # noqa: B023
+        sampler = SeededSampler(range(1000), seed=0)
+        sampler.rank, sampler.world_size, sampler.num_samples = rank, 4, 250
+        runner = SimpleNamespace(
+            seed=7 + diff_rank_seed * rank,  # as MMEngine's set_random_seed returns it
+            epoch=2,
+            _randomness_cfg=dict(seed=None, diff_rank_seed=diff_rank_seed),
+            train_dataloader=SimpleNamespace(sampler=sampler),
+        )
+        hook = EpochSeedHook()
+        hook.before_train(runner)
+        hook.before_train_iter(runner, 0)
+        seen += [int(index) for index in sampler]
+        seeds.add(torch.initial_seed())
+    assert sorted(seen) == list(range(1000))
+    assert len(seeds) == 4
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'starter'), [('pytorch', 'dist_train'), ('slurm', 'slurm_train'), ('mpi', 'mpirun')]
+)
+def test_a_launcher_that_did_not_start_the_process_is_named(launcher, starter, monkeypatch):
+    for name in engine.LAUNCHERS[launcher][1]:
+        monkeypatch.delenv(name, raising=False)
+    check_launcher('none')
+    with pytest.raises(ValueError, match=rf'--launcher {launcher} is for processes that .*{starter}'):
+        check_launcher(launcher)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in dict(RANK='2', WORLD_SIZE='3', MASTER_ADDR='x', MASTER_PORT='1', LOCAL_RANK='2').items():
+        monkeypatch.setenv(name, value)
+    check_launcher('pytorch')  # on CPUs as many as one likes
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    with pytest.raises(ValueError, match='no GPU for process 3: this machine has 2'):
+        check_launcher('pytorch')
 
 
 class TinyRunner(SimpleNamespace):

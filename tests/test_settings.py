@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from clamp.checks import read_config
-from clamp.settings import Options, override
+from clamp.settings import Options, forget_workers, override
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / 'configs/demo/clamp_tiny.py')
@@ -101,10 +101,12 @@ def test_counts_out_of_range_are_refused(option, least):
 
 
 def test_without_workers_nothing_is_left_that_torch_refuses():
-    loader = read('train_dataloader.num_workers=0', 'train_dataloader.prefetch_factor=4').train_dataloader
+    cfg = read('train_dataloader.num_workers=0', 'train_dataloader.prefetch_factor=4')
+    forget_workers(cfg)
+    loader = cfg.train_dataloader
     assert 'persistent_workers' not in loader
     assert 'prefetch_factor' not in loader
-    assert read('train_dataloader.num_workers=1').train_dataloader.persistent_workers
+    assert cfg.val_dataloader.persistent_workers
 
 
 @pytest.mark.parametrize('option', ['batch_size', 'a=(1,2', '=3'])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from clamp.checks import check_work_dir
 from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,11 +28,17 @@ CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
         ('train', [CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
         ('train', [CONFIG, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
         ('test', ['no/config.py', 'no.pth'], 'no/config.py'),
+        ('train', [CONFIG, '--cfg-options', 'data_root=nowhere/'], 'train_dataloader.dataset.data_root'),
+        ('train', [CONFIG, '--launcher', 'pytorch'], 'tools/dist_train.sh'),
         ('test', [CONFIG, 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
+        ('test', [CONFIG, 'no.pth', '--cfg-options', 'codec.sigma=4'], 'model.head.decoder.sigma'),
+        ('test', [CONFIG, 'no.pth', '--launcher', 'slurm'], 'tools/slurm_train.sh'),
     ],
 )
 def test_errors_are_one_line(name, args, message, monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')
+    for variable in ('RANK', 'SLURM_PROCID'):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as error:
         load_tool(name).main(args)
@@ -63,14 +70,74 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     resumed = config('--resume', 'epoch_3.pth')
     assert (resumed.resume, resumed.load_from) == (True, 'epoch_3.pth')
     assert config('--resume').load_from is None  # nothing there yet: it starts anew
-    (tmp_path / 'last_checkpoint').write_text('epoch_4.pth')
-    assert config('--resume').load_from == config('--resume', 'auto').load_from == 'epoch_4.pth'
+    newest = str(tmp_path / 'epoch_4.pth')
+    torch.save(dict(state_dict={}), newest)
+    assert config('--resume').load_from == config('--resume', str(tmp_path)).load_from == newest
+    assert config('--cfg-options', 'resume=True').load_from == newest
     assert config('--auto-scale-lr').auto_scale_lr.enable
     assert config('--no-validate').val_dataloader is None
     assert config('--amp').optim_wrapper.type == 'BFloat16OptimWrapper'
     assert [config(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
+
+
+@pytest.mark.parametrize(
+    ('name', 'args', 'message'),
+    [
+        ('train', [CONFIG, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
+        ('test', [CONFIG, 'a.pth', '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
+        ('test', [CONFIG, 'a.pth', '--dump', 'no/folder/a.pkl'], 'name a file in a folder that exists'),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_the_parser(name, args, message, capsys, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    with pytest.raises(SystemExit):
+        load_tool(name).parse_args(args)
+    assert message in capsys.readouterr().err
+
+
+def test_a_work_dir_that_cannot_be_is_one_error(tmp_path):
+    (tmp_path / 'file').touch()
+    for path in ('file', 'file/below'):
+        with pytest.raises(ValueError, match=rf'work dir .*{path} cannot be written: .*Name another by --work-dir'):
+            check_work_dir(str(tmp_path / path))
+    check_work_dir(str(tmp_path / 'new/folder'))
+    assert list((tmp_path / 'new/folder').iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('gpus', 'port', 'message'),
+    [
+        ('0', '', "GPUS is '0'"),
+        ('-1', '', "GPUS is '-1'"),
+        ('two', '', "GPUS is 'two'"),
+        ('2', '70000', "PORT is '70000'"),
+        ('2', 'x', "PORT is 'x'"),
+        ('2', '', 'torchrun --standalone --nproc_per_node=2'),
+        (
+            '2',
+            '1234',
+            'torchrun --nnodes=1 --node_rank=0 --master_addr=127.0.0.1 --master_port=1234 --nproc_per_node=2',
+        ),
+    ],
+)
+def test_scripts_for_many_gpus(gpus, port, message, tmp_path):
+    torchrun = tmp_path / 'torchrun'
+    torchrun.write_text('#!/bin/sh\necho torchrun "$@"\n')
+    torchrun.chmod(0o755)
+    environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', PORT=port)
+    for name, checkpoint in (('train', []), ('test', ['a.pth'])):
+        script = str(REPOSITORY / f'tools/dist_{name}.sh')
+        args = ['bash', script, CONFIG, *checkpoint, gpus, '--work-dir', 'a b']
+        result = subprocess.run(args, capture_output=True, text=True, env=environment)
+        assert message in result.stdout + result.stderr
+        if message.startswith('torchrun'):
+            rest = [str(REPOSITORY / f'tools/{name}.py'), CONFIG, *checkpoint, '--launcher pytorch --work-dir a b']
+            assert result.stdout.endswith(f'{" ".join(rest)}\n')
+        else:
+            assert result.returncode == 2
+            assert len(result.stderr.splitlines()) == 1
 
 
 def command(name: str, *args: str) -> list[str]:
@@ -99,7 +166,7 @@ def data_options(tmp_path_factory) -> list[str]:
     options = ['train_dataloader.batch_size=8', 'val_dataloader.batch_size=8', 'test_dataloader.batch_size=8']
     for split in ('train', 'val', 'test'):
         options.append(f'{split}_dataloader.dataset.data_root={root}/')
-        options += [f'{split}_dataloader.num_workers=0', f'{split}_dataloader.persistent_workers=False']
+        options.append(f'{split}_dataloader.num_workers=0')  # beside persistent_workers=True of the config
     return options + [
         f'{split}_evaluator.ann_file={root}/annotations/ap10k-val-split1.json' for split in ('val', 'test')
     ]

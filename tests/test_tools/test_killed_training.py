@@ -1,0 +1,129 @@
+"""A tiny training that is killed again and again goes on, and ends as one that was not; a full disk takes nothing."""
+
+import json
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from clamp import checkpoints
+from tests.conftest import load_tool
+from tests.test_tools.test_train_test import CONFIG
+
+pytestmark = pytest.mark.slow
+
+KILLS, EPOCHS = 20, 4
+
+
+@pytest.fixture(scope='module')
+def options(tmp_path_factory) -> list[str]:
+    """Twelve drawn images for training and four for validation, after each epoch."""
+    from clamp.datasets.synthetic import generate_dataset
+
+    root = tmp_path_factory.mktemp('data')
+    generate_dataset(root, 12, 4, num_workers=1)
+    options = [
+        'train_cfg.val_interval=1',
+        f'train_cfg.max_epochs={EPOCHS}',
+        'default_hooks.checkpoint.max_keep_ckpts=1',
+    ]
+    for part in ('train', 'val', 'test'):
+        options += [
+            f'{part}_dataloader.{name}' for name in ('batch_size=4', 'num_workers=0', f'dataset.data_root={root}/')
+        ]
+    return [*options, f'val_evaluator.ann_file={root}/annotations/ap10k-val-split1.json']
+
+
+def start(work_dir: Path, options: list[str], before: Callable[[], None] = lambda: None) -> int:
+    """Start tools/train.py with --resume in a fork of this process, which has all imported; return its id."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        with open(f'{work_dir}.log', 'a') as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        before()
+        load_tool('train').main([CONFIG, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options])
+        status = 0
+    except SystemExit as error:
+        os.write(2, str(error).encode())
+    finally:
+        os._exit(status)
+
+
+def kill_in_a_write(number: int, part: float) -> None:
+    """Kill this process in its n-th write of a checkpoint, when a part of the file is on the disk."""
+    writes = []
+
+    def fsync(descriptor: int) -> None:
+        writes.append(descriptor)
+        if len(writes) == number:
+            os.ftruncate(descriptor, int(part * os.fstat(descriptor).st_size))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoints.os.fsync = fsync
+
+
+def end(work_dir: Path) -> tuple[list, dict]:
+    """The metrics of the last validation, and all weights."""
+    lines = [
+        line for file in sorted(work_dir.glob('*/vis_data/scalars.json')) for line in file.read_text().splitlines()
+    ]
+    metrics = [{key: value for key, value in json.loads(line).items() if 'coco' in key} for line in lines]
+    weights = torch.load(work_dir / f'epoch_{EPOCHS}.pth', weights_only=True)['state_dict']
+    return [each for each in metrics if each][-1], weights
+
+
+def test_killed_at_twenty_moments_it_ends_as_one_that_was_not(options, tmp_path):
+    begin = time.monotonic()
+    assert os.waitpid(start(tmp_path / 'whole', options), 0)[1] == 0, (tmp_path / 'whole.log').read_text()
+    duration, draw = time.monotonic() - begin, random.Random(0)
+    metrics, weights = end(tmp_path / 'whole')
+    assert metrics['coco/AR'] >= 0
+    kills = trainings = 0
+    while kills < KILLS:
+        work_dir = tmp_path / f'cut{trainings}'
+        trainings += 1
+        status = None
+        while status != 0:
+            in_write = draw.random() < 0.5
+            number, part = draw.randint(1, 3), draw.random()
+            process = start(work_dir, options, lambda: in_write and kill_in_a_write(number, part))  # noqa: B023
+            if not in_write and kills < KILLS:
+                time.sleep(draw.uniform(0.2, 1) * duration)
+                os.kill(process, signal.SIGKILL)  # a no-op for one that has ended and waits
+            status = os.waitpid(process, 0)[1]
+            assert status in (0, signal.SIGKILL), Path(f'{work_dir}.log').read_text()[-2000:]
+            kills += status == signal.SIGKILL
+            print(f'training {trainings}, kill {kills}: {"in a write" if in_write else "any moment"}, status {status}')
+        found = end(work_dir)
+        assert found[0] == metrics
+        assert all(torch.equal(weights[name], found[1][name]) for name in weights)
+        assert list(work_dir.glob('*.part')) == []
+
+
+def test_a_full_disk_is_one_error_and_the_last_good_checkpoint_is_there(options, tmp_path):
+    def no_space() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))  # a checkpoint has many more bytes
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    first = [*options, 'train_cfg.max_epochs=1']
+    assert os.waitpid(start(tmp_path / 'run', first), 0)[1] == 0
+    log = tmp_path / 'run.log'
+    good, log_before = (tmp_path / 'run/epoch_1.pth').read_bytes(), len(log.read_text())
+    assert os.waitpid(start(tmp_path / 'run', options, no_space), 0)[1] != 0
+    message = log.read_text()[log_before:]
+    assert 'error: ' in message.splitlines()[-1], message[-2000:]
+    assert 'epoch_2.pth could not be written: File too large. Those before are whole: make room' in message
+    assert 'Traceback' not in message
+    assert (tmp_path / 'run/epoch_1.pth').read_bytes() == good
+    assert list((tmp_path / 'run').glob('*.part')) == []
+    assert os.waitpid(start(tmp_path / 'run', options), 0)[1] == 0
