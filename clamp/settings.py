@@ -112,9 +112,7 @@ def _could_be(parts: list[str], cfg: Config) -> bool:
 def _is_new(name: str, path: str, node: dict) -> bool:
     """Whether an object that a config describes takes a setting that the config does not have yet."""
     names = _accepted(path, node)
-    return (
-        name in names if names is not None else 'type' in node or re.search(r'(_keys|_hooks|_cfg)$', path) is not None
-    )
+    return name in names if names is not None else 'type' in node or path.endswith(('_keys', '_hooks', '_cfg'))
 
 
 def _meant(option: str, cfg: Config) -> list[str]:
@@ -200,27 +198,24 @@ def check_settings(cfg: Config) -> None:
 
 def _check_dict(path: str, node: dict, cfg: Config) -> None:
     names, reader = _accepted(path, node), node.get('type', 'MMEngine')
-    if re.fullmatch(r'model\.(test|train)_cfg', path) and _is_heatmap_model(cfg.model):
+    if re.fullmatch(r'model\.(test|train)_cfg', path):
         names, reader = _asked_for(path.rpartition('.')[-1], cfg.model), 'the model'
     if re.fullmatch(r'default_hooks\.\w+', path) and 'type' not in node:
-        near = difflib.get_close_matches(
-            path, [f'default_hooks.{name}' for name in cfg.default_hooks if name not in path]
-        )
+        near = difflib.get_close_matches(path, [f'default_hooks.{name}' for name in cfg.default_hooks], n=2)[1:]
         raise ValueError(
-            f'{path} has no type. If it is no new hook, but misspelt: is it {near[0] if near else "another"}?'
+            f'{path} has no type. If it is no new hook, but misspelt: is it {", ".join(near) or "another"}?'
         )
     for name in set(node) - (set(node) if names is None else names):
         near = difflib.get_close_matches(str(name), names, n=1) or sorted(names - BUILDERS_KEYS)
         raise ValueError(f'{path}.{name} would be without effect: {reader} does not know it, but {", ".join(near)}.')
 
 
-def _is_heatmap_model(model: dict) -> bool:
-    return any(issubclass(each, HeatmapHead) for each in _find((model.get('head') or {}).get('type')))
-
-
-def _asked_for(name: str, model: dict) -> set[str]:
-    """The settings that estimator and head ask for in their ``test_cfg`` or ``train_cfg``, to them any dict."""
-    classes = [base for part in (model, model.head) for each in _find(part.type) for base in each.__mro__]
+def _asked_for(name: str, model: dict) -> set[str] | None:
+    """What estimator and head ask for in their ``test_cfg`` or ``train_cfg``, to them any dict; None if unknown."""
+    heads = _find((model.get('head') or {}).get('type'))
+    if not any(issubclass(each, HeatmapHead) for each in heads):
+        return None
+    classes = [base for each in (*_find(model.type), *heads) for base in each.__mro__]
     modules = {inspect.getmodule(each) for each in classes if not each.__module__.startswith(('torch.', 'builtins'))}
     return {key for each in modules for key in re.findall(rf"{name}(?:\.get\(|\[)'(\w+)'", inspect.getsource(each))}
 
@@ -253,11 +248,8 @@ def _find(name) -> list:
     rooms = [*vars(mmpose.registry).values(), *vars(mmengine.registry).values()]
     rooms = [room for room in rooms if isinstance(room, Registry)]
     found = {id(each): each for each in (room.get(name) for room in rooms) if each is not None}
-    near = (
-        not found
-        and '.' not in name
-        and difflib.get_close_matches(name, [key for room in rooms for key in room.module_dict], 1, 0.85)
-    )
+    known = [] if found or '.' in name else [key for room in rooms for key in room.module_dict]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     if near:  # else it may be of a library that has no registry, or is not installed
         raise ValueError(f'type={name!r} is not known. Is it {near[0]}?')
     return list(found.values())

@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_data, read_config
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
+from clamp.settings import Options
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
 
@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='threads (default: one per core)')
     parser.add_argument('--dry-run', action='store_true', help='say how large the crops would be, and stop')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
 

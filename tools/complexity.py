@@ -16,7 +16,6 @@ import math
 import sys
 
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import nn
@@ -26,6 +25,7 @@ from tqdm import tqdm
 import clamp  # noqa: F401
 from clamp.checks import output_file, read_config
 from clamp.models.clip import clip_config
+from clamp.settings import Options
 
 aten = torch.ops.aten
 TEXT_ENCODER = 'head.prompt_learner.text_encoder'
@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> None:
         '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
     )
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     init_default_scope('mmpose')
     try:

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is imported
 
-from mmengine.config import DictAction
 
 from clamp.inference import PosePredictor
 from clamp.inference.detection import AnimalDetector
+from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, this machine)')
     parser.add_argument('--port', type=int, default=7860, help='port to listen on (default: 7860)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
 

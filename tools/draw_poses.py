@@ -6,12 +6,13 @@ import sys
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
 from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.inference import PosePredictor
+from clamp.settings import Options
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 
 SIZE = 256  # of a drawn animal, in pixels
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument('--number', type=int, default=12, help='how many animals (default: 12)')
     parser.add_argument('--columns', type=int, default=3, help='pairs in a row (default: 3)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)

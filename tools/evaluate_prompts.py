@@ -14,13 +14,14 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from tqdm import tqdm
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data, output_file, read_config
 from clamp.datasets.mean_pose import mean_pose
 from clamp.inference import PosePredictor
+from clamp.settings import Options
 
 THRESHOLDS = (0.1, 0.2)
 OTHER_WORDS = ('cloud', 'table', 'window', 'river', 'engine', 'paper', 'music', 'seven', 'yellow', 'yesterday')
@@ -170,7 +171,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--names', nargs='+', metavar='NAME', help='some of the held-out names (default: all)')
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the table')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)

@@ -18,7 +18,6 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from rich.console import Console
@@ -27,6 +26,7 @@ from torch import nn
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, dataset_metainfo, output_file, read_config
+from clamp.settings import Options
 
 BATCH_SIZES = (1, 8)
 
@@ -40,7 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
     parser.add_argument('--force', action='store_true', help='write over a file that is there')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
 

@@ -8,13 +8,13 @@ import json
 import sys
 
 import numpy as np
-from mmengine.config import DictAction
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data, dataset_metainfo, read_config
 from clamp.datasets.mean_pose import mean_pose
+from clamp.settings import Options
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
@@ -38,7 +38,7 @@ def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='AP of always predicting the mean training pose in the box.')
     parser.add_argument('config', help='config file: its train and test annotations are used')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)

@@ -20,12 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from matplotlib.colors import Normalize
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from clamp.inference import Pose, PosePredictor, ScoreMap, check_boxes, clip_box
 from clamp.inference.detection import AnimalDetector
 from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, read_frames
+from clamp.settings import Options
 from clamp.visualization import draw_pose, overlay_score_map
 
 TILE = 480  # of a drawn score map, in pixels of its longer side
@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=int, default=32, help='animals at once (default: 32)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
 

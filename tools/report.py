@@ -12,12 +12,13 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
+from clamp.settings import Options
 
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--gallery', type=int, default=1500, help='most animals in the gallery (default: 1500)')
     parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config(s)'
+        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings of the config(s)'
     )
     args = parser.parse_args(argv)
     tested = [[args.config, args.checkpoint], *([args.against] if args.against else [])]

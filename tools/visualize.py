@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -29,6 +29,7 @@ import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.inference import PosePredictor
 from clamp.models.clip_weights import find_weights
+from clamp.settings import Options
 from clamp.visualization import (
     CROP_SIZE,
     crop_animal,
@@ -67,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='how many, spread over the test set (default: all, for pictures 2 or 6)',
     )
     common.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
-    common.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    common.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     similarity = commands.add_parser(
         'similarity',
         parents=[common],

@@ -11,8 +11,9 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo
+from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
 from ..onnx.estimator import onnx_estimator
+from ..settings import override
 from .media import read_image
 from .score_map import ScoreMap, cells_to_image
 
@@ -68,9 +69,8 @@ class PosePredictor:
     def __init__(
         self, config: str | Config, checkpoint: str, device: str | None = None, cfg_options: dict | None = None
     ):
-        self.cfg = config if isinstance(config, Config) else Config.fromfile(config)
-        if cfg_options:
-            self.cfg.merge_from_dict(cfg_options)
+        self.cfg = config if isinstance(config, Config) else read_config(config)
+        override(self.cfg, cfg_options or {})
         init_default_scope(self.cfg.get('default_scope', 'mmpose'))
         dataset = self.cfg.test_dataloader.dataset
         check_config(self.cfg, ())
