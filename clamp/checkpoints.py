@@ -82,7 +82,7 @@ def check_resumable(path: str, runner: Runner | None = None) -> None:
         return
     saved, now = (
         [len(group['params']) for group in groups]
-        for groups in (checkpoint['optimizer']['param_groups'], runner.optim_wrapper.param_groups)
+        for groups in (checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups)
     )
     if saved != now:
         raise ValueError(

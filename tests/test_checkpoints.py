@@ -110,12 +110,12 @@ def test_another_optimiser_is_refused(tmp_path):
     path = str(
         save(tmp_path / 'epoch_1.pth', FULL | dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()))
     )
-    check_resumable(path, SimpleNamespace(model=model, optim_wrapper=optimizer))
+    check_resumable(path, SimpleNamespace(model=model, optim_wrapper=SimpleNamespace(optimizer=optimizer)))
     other = torch.optim.SGD(model.parameters(), lr=1)
     with pytest.raises(
         ValueError, match='with 2 groups of 2 parameters, this one has 1 of 2: optim_wrapper is another'
     ):
-        check_resumable(path, SimpleNamespace(model=model, optim_wrapper=other))
+        check_resumable(path, SimpleNamespace(model=model, optim_wrapper=SimpleNamespace(optimizer=other)))
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):

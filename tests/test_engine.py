@@ -90,7 +90,9 @@ def test_options_that_would_be_without_effect_are_refused():
 
 
 def test_keys_that_match_no_parameter_are_refused():
-    with pytest.raises(ValueError, match=r'custom_keys has backbon\.1, which would be.* logit_scale, backbone, head, frozen'):
+    with pytest.raises(
+        ValueError, match=r'custom_keys has backbon\.1, which would be.* logit_scale, backbone, head, frozen'
+    ):
         groups(Block(), custom_keys={'backbone': dict(lr_mult=0.1), 'backbon.1': dict(lr_mult=0.1)})
 
 
