@@ -23,7 +23,9 @@ __all__ = []  # timm's register_model adds to it
 VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
 _register('tiny_convnext', ConvNeXt, depths=(1, 1, 1, 1), dims=(4, 8, 12, 16))
 _register('tiny_fastvit', FastVit, layers=(1, 1, 1, 1), embed_dims=(8, 8, 16, 16), mlp_ratios=(2,) * 4)
-_register('tiny_swin', SwinTransformer, img_size=64, embed_dim=8, depths=(1, 1, 1, 1), num_heads=(2,) * 4, window_size=2)
+_register(
+    'tiny_swin', SwinTransformer, img_size=64, embed_dim=8, depths=(1, 1, 1, 1), num_heads=(2,) * 4, window_size=2
+)
 _register('tiny_vit', VisionTransformer, **VIT)
 _register('tiny_vit_no_class', VisionTransformer, **VIT, class_token=False, global_pool='avg', fc_norm=True)
 _register('tiny_siglip', VisionTransformer, **VIT, class_token=False, global_pool='map')

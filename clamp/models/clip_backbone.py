@@ -14,8 +14,8 @@ from .image_towers import image_tower_kind
 class CLIPBackbone(BaseModule):
     """CLIP's image encoder with dense, language-aligned features (Section 3.1).
 
-    The image tower is open_clip's: a ViT, a ModifiedResNet or a tower of timm. :mod:`clamp.models.image_towers` has, for
-    each kind, the way from its features to an embedding for every position, which is all that is added to it.
+    The image tower is open_clip's: a ViT, a ModifiedResNet or a tower of timm. :mod:`clamp.models.image_towers` has,
+    for each kind, the way from its features to an embedding for every position, which is all that is added to it.
 
     Notation: B batch, (S_H, S_W) input, (H, W) its feature map, C channels of the tower, D CLIP's embedding size.
 

@@ -30,7 +30,7 @@ class DenseTower:
         input_size (tuple[int, int]): (width, height) in pixels.
         drop_path_rate (float): Stochastic depth: the probability, rising linearly over the blocks from 0 to this, of
             skipping a residual branch for a sample.
-        with_embeds (bool): Whether :meth:`embeds` will be asked for. Without, the tower holds nothing that only it needs.
+        with_embeds (bool): Whether :meth:`embeds` will be asked for. Without, what only it needs is not in the tower.
     """
 
     position_table: str | None = None  # the tower's entry with a position embedding for each of P + H W places
@@ -92,12 +92,12 @@ class DenseTower:
             state_dict (dict): What is loaded, its names beginning with ``prefix``.
             prefix (str): The tower's.
             from_grid (tuple[int, int], optional): The grid (H, W) recorded with it. The length of a table does not tell
-                16x12 from 12x16; where nothing is recorded, it is taken to be of ours, if it is as long, or of a square.
+                16x12 from 12x16; without a record, it is taken to be of ours, if it is as long, or of a square.
         """
         name = f'{prefix}{self.position_table}'
-        if self.position_table is None or (table := state_dict.get(name)) is None:
+        own = dict(self.tower.named_parameters()).get(self.position_table)
+        if own is None or (table := state_dict.get(name)) is None:
             return
-        own = self.tower.get_parameter(self.position_table)
         first = own.shape[-2] - self.grid_size[0] * self.grid_size[1]  # the rows of the class token
         length = table.shape[-2] - first
         for grid in (from_grid, self.grid_size, (int(max(length, 0) ** 0.5),) * 2):
@@ -214,8 +214,8 @@ class DenseTimm(DenseTower):
     """Any tower of timm: the embedding of a position is what the tower's own head makes of an image of that position.
 
     Of one position the mean is itself, and the softmax of attention pooling is 1. So a convolutional tower's norm and
-    projection are applied at every position (FC-CLIP's way), and likewise a ViT's, and of attention pooling (SigLIP, PE)
-    value, output projection and MLP remain (MaskCLIP's way).
+    projection are applied at every position (FC-CLIP's way), and likewise a ViT's, and of attention pooling (SigLIP,
+    PE) value, output projection and MLP remain (MaskCLIP's way).
     """
 
     @property

@@ -24,7 +24,9 @@ def find_part(part: str, source: str, config: dict) -> None:
     key = dict(image='timm_model_name', text='hf_model_name')[part]
     name = config['vision_cfg' if part == 'image' else 'text_cfg'].get(key)
     if name is None:
-        raise ValueError(f'pretrained=dict({part}={source!r}) is for a tower with {key}, which this CLIP does not have.')
+        raise ValueError(
+            f'pretrained=dict({part}={source!r}) is for a tower with {key}, which this CLIP does not have.'
+        )
     if part == 'text':
         return find_hub_files(source, *MODEL_FILES)
     if os.path.isfile(source):
@@ -59,7 +61,9 @@ def read_part(part: str, source: str, config: dict) -> dict[str, Tensor]:
         else:
             state_dict = _read_timm(config['vision_cfg']['timm_model_name'], source)
     except Exception as error:
-        raise ValueError(f'{source} cannot be read as weights; it may be cut short. Fetch it again. ({error})') from error
+        raise ValueError(
+            f'{source} cannot be read as weights; it may be cut short. Fetch it again. ({error})'
+        ) from error
     inner = 'transformer' if part == 'text' else 'trunk'
     return {f'{inner}.{name}': tensor for name, tensor in state_dict.items()}
 
@@ -87,18 +91,24 @@ def find_hub_files(name: str, *files: str) -> None:
         import transformers  # noqa: F401
         from huggingface_hub import try_to_load_from_cache
     except ImportError as error:
-        raise ValueError(f"{name} needs the package transformers: pip install --no-build-isolation -e '.[hf]'") from error
+        raise ValueError(
+            f"{name} needs the package transformers: pip install --no-build-isolation -e '.[hf]'"
+        ) from error
 
     if os.path.isdir(name):
         if any(os.path.isfile(os.path.join(name, file)) for file in files):
             return
-        raise FileNotFoundError(f'There is no {" or ".join(files)} in the folder {name}: is it as Hugging Face saves it?')
+        raise FileNotFoundError(
+            f'There is no {" or ".join(files)} in the folder {name}: is it as Hugging Face saves it?'
+        )
     looks_like_id = name.count('/') <= 1 and not name.startswith(('.', '/', '~'))
-    if looks_like_id and (any(isinstance(try_to_load_from_cache(name, file), str) for file in files) or network_answers()):
+    if looks_like_id and (
+        any(isinstance(try_to_load_from_cache(name, file), str) for file in files) or network_answers()
+    ):
         return
     raise FileNotFoundError(
-        f'{name} is neither a folder here (from {os.getcwd()}) nor in the cache of the hub of Hugging Face, which is out '
-        f'of reach. On a machine with a network run `hf download {name} --local-dir FOLDER`, copy the folder here and '
+        f'{name} is neither a folder here (from {os.getcwd()}) nor in the cache of the hub of Hugging Face, which is '
+        f'out of reach. On a machine with a network run `hf download {name} --local-dir FOLDER`, copy the folder here and '
         'name it in the config: hf_model_name and pretrained for a text model, text_cfg=dict(hf_tokenizer_name=FOLDER) '
-        'for a tokenizer. The folder of configs/_base_/models/*_lite0-minilm.py is made by tools/prepare_lite_weights.py.'
+        'for a tokenizer. tools/prepare_lite_weights.py makes the folder of configs/_base_/models/*_lite0-minilm.py.'
     )

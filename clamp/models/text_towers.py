@@ -106,7 +106,10 @@ class PackedTextEncoder(TextEncoder):
     def takes(text_cfg: dict) -> bool:
         """Causal transformers of open_clip that pool at a token of the prompt."""
         pooled = text_cfg.get('pool_type', 'argmax') in ('argmax', 'eos')
-        return not (text_cfg.get('hf_model_name') or text_cfg.get('no_causal_mask') or text_cfg.get('embed_cls')) and pooled
+        return (
+            not (text_cfg.get('hf_model_name') or text_cfg.get('no_causal_mask') or text_cfg.get('embed_cls'))
+            and pooled
+        )
 
     @staticmethod
     def layout(text_cfg: dict, names: Sequence[str], num_context_tokens: int) -> dict[str, Tensor]:
@@ -149,7 +152,7 @@ class FullLengthTextEncoder(TextEncoder):
 
     @staticmethod
     def layout(text_cfg: dict, names: Sequence[str], num_context_tokens: int) -> dict[str, Tensor]:
-        """Return the tokens (K, context length), padded as the tokenizer does, and the places of the pooled ones (K,)."""
+        """Return the tokens (K, context length), padded as by the tokenizer, and the places of the pooled ones (K,)."""
         rows, _, pad = tokenize(text_cfg, names, num_context_tokens)
         length = text_cfg.get('context_length', 77)
         places = torch.tensor([pooled_place(text_cfg, row) % length for row in rows])

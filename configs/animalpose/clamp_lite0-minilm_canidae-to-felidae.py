@@ -1,4 +1,5 @@
-# CLAMP with EfficientNet-Lite0 (ImageNet) and MiniLM; trained on Canidae and tested on Felidae of Animal-Pose: about 400 iterations
+# CLAMP with EfficientNet-Lite0 (ImageNet) and MiniLM
+# Trained on Canidae and tested on Felidae of Animal-Pose: about 400 iterations
 # python tools/make_splits.py zeroshot --train-family Canidae --test-family Felidae \
 #     --train-ann data/animalpose/annotations/animalpose_train.json \
 #     --val-ann data/animalpose/annotations/animalpose_val.json

@@ -1,4 +1,5 @@
-# CLAMP, MiniLM with random weights: the same parts without what was learned from language; on 20 animals of each species of Animal-Pose: 240 iterations
+# CLAMP, MiniLM with random weights: the same parts without what was learned from language
+# On 20 animals of each species of Animal-Pose: 240 iterations
 # python tools/make_splits.py fewshot data/animalpose/annotations/animalpose_train.json --shots 20 --seed 0
 # Another draw: --seed 1 there, and SPLIT_SEED=1 in the environment of tools/train.py
 _base_ = './clamp_lite0-minilm_random-text.py'

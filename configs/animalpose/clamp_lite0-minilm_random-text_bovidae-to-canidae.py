@@ -1,4 +1,5 @@
-# CLAMP, MiniLM with random weights: the same parts without what was learned from language; trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
+# CLAMP, MiniLM with random weights: the same parts without what was learned from language
+# Trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
 # python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \
 #     --train-ann data/animalpose/annotations/animalpose_train.json \
 #     --val-ann data/animalpose/annotations/animalpose_val.json

@@ -1,4 +1,5 @@
-# CLAMP, a trainable matrix in place of the prompt embeddings (Table 8, second row); trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
+# CLAMP, a trainable matrix in place of the prompt embeddings (Table 8, second row)
+# Trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
 # python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \
 #     --train-ann data/animalpose/annotations/animalpose_train.json \
 #     --val-ann data/animalpose/annotations/animalpose_val.json

@@ -1,4 +1,5 @@
-# SimpleBaseline with EfficientNet-Lite0 of ImageNet; trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
+# SimpleBaseline with EfficientNet-Lite0 of ImageNet
+# Trained on Bovidae and tested on Canidae of Animal-Pose: about 400 iterations
 # python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \
 #     --train-ann data/animalpose/annotations/animalpose_train.json \
 #     --val-ann data/animalpose/annotations/animalpose_val.json

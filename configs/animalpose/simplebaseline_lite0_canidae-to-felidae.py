@@ -1,4 +1,5 @@
-# SimpleBaseline with EfficientNet-Lite0 of ImageNet; trained on Canidae and tested on Felidae of Animal-Pose: about 400 iterations
+# SimpleBaseline with EfficientNet-Lite0 of ImageNet
+# Trained on Canidae and tested on Felidae of Animal-Pose: about 400 iterations
 # python tools/make_splits.py zeroshot --train-family Canidae --test-family Felidae \
 #     --train-ann data/animalpose/annotations/animalpose_train.json \
 #     --val-ann data/animalpose/annotations/animalpose_val.json

@@ -1,4 +1,5 @@
-# SimpleBaseline with EfficientNet-Lite0 of random weights: what ImageNet's are worth; on 20 animals of each species of Animal-Pose: 240 iterations
+# SimpleBaseline with EfficientNet-Lite0 of random weights: what ImageNet's are worth
+# On 20 animals of each species of Animal-Pose: 240 iterations
 # python tools/make_splits.py fewshot data/animalpose/annotations/animalpose_train.json --shots 20 --seed 0
 # Another draw: --seed 1 there, and SPLIT_SEED=1 in the environment of tools/train.py
 _base_ = './simplebaseline_lite0_random.py'

@@ -1,4 +1,5 @@
-# SimpleBaseline on EfficientNet-Lite0, to choose settings on a part of train held out for it; val is not looked at
+# SimpleBaseline on EfficientNet-Lite0, to choose settings on a part of train held out for it
+# Val is not looked at
 # python tools/make_splits.py holdout data/animalpose/annotations/animalpose_train.json --percent 20
 _base_ = './simplebaseline_lite0.py'
 

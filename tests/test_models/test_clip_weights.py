@@ -77,13 +77,13 @@ def test_a_dead_network_is_asked_once(monkeypatch):
 
 
 def test_with_a_network_the_tag_is_downloaded(monkeypatch):
-    monkeypatch.setattr(module, '_network', lambda: True)
+    monkeypatch.setattr(module, 'network_answers', lambda: True)
     monkeypatch.setattr(module, 'download_pretrained', lambda tag: f'from {tag["hf_hub"]}')
     assert find_weights(*OPENAI) == 'from timm/vit_base_patch16_clip_224.openai/'
 
 
 def test_cached_files_are_found_without_a_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, '_network', lambda: pytest.fail('the network was tried'))
+    monkeypatch.setattr(module, 'network_answers', lambda: pytest.fail('the network was tried'))
     monkeypatch.setattr(module, 'known_weights', lambda: {'ViT-B-16.pt': (hashlib.sha256(b'old').hexdigest(), True)})
     old = tmp_path / 'home/.cache/clip/ViT-B-16.pt'
     old.parent.mkdir(parents=True)

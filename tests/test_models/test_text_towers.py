@@ -32,7 +32,10 @@ def save_tokenizer(folder, style: str) -> str:
     from transformers import PreTrainedTokenizerFast
 
     start, end, pad = dict(
-        bert=('[CLS]', '[SEP]', '[PAD]'), t5=('', '</s>', '<pad>'), xlmr=('<s>', '</s>', '<pad>'), siglip=('', '</s>', '</s>')
+        bert=('[CLS]', '[SEP]', '[PAD]'),
+        t5=('', '</s>', '<pad>'),
+        xlmr=('<s>', '</s>', '<pad>'),
+        siglip=('', '</s>', '</s>'),
     )[style]
     special = dict.fromkeys(filter(None, (pad, start, end, '[UNK]')))
     vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
@@ -43,7 +46,12 @@ def save_tokenizer(folder, style: str) -> str:
         single=f'{start} $A {end}'.strip(), special_tokens=[(token, vocabulary[token]) for token in used]
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token='[UNK]', pad_token=pad, eos_token=end, sep_token=end, cls_token=start or end
+        tokenizer_object=tokenizer,
+        unk_token='[UNK]',
+        pad_token=pad,
+        eos_token=end,
+        sep_token=end,
+        cls_token=start or end,
     )
     fast.save_pretrained(folder)
     return str(folder)
@@ -189,7 +197,9 @@ def test_which_encoder_for_which_model():
 
 def test_a_tokenizer_that_is_not_here_is_named_before_anything_is_built():
     pytest.importorskip('transformers')
-    with pytest.raises(FileNotFoundError, match=r'timm/ViT-B-16-SigLIP2 is neither a folder here .*\n?.*hf download timm'):
+    with pytest.raises(
+        FileNotFoundError, match=r'timm/ViT-B-16-SigLIP2 is neither a folder here .*\n?.*hf download timm'
+    ):
         check_prompts(dict(model_name='ViT-B-16-SigLIP2'), NAMES, 8)
     with pytest.raises(FileNotFoundError, match='roberta-base is neither'):
         build_text_encoder(dict(model_name='roberta-ViT-B-32'), NAMES, 8)
@@ -204,11 +214,13 @@ def test_a_tokenizer_of_ones_own_beside_a_name(tmp_path):
 def test_a_folder_that_is_no_model(tmp_path):
     pytest.importorskip('transformers')
     (tmp_path / 'config.json').write_text(json.dumps({}))
-    with pytest.raises(FileNotFoundError, match=re.escape(f'no tokenizer.json or tokenizer_config.json in the folder {tmp_path}')):
+    with pytest.raises(
+        FileNotFoundError, match=re.escape(f'no tokenizer.json or tokenizer_config.json in the folder {tmp_path}')
+    ):
         check_prompts(text_clip(hf_model_name=str(tmp_path)), NAMES, 3)
 
 
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'transformers', None)
-    with pytest.raises(ValueError, match=r"needs the package transformers: pip install .*\[hf\]"):
+    with pytest.raises(ValueError, match=r'needs the package transformers: pip install .*\[hf\]'):
         check_prompts(text_clip(hf_model_name='some/model'), NAMES, 3)
