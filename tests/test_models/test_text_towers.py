@@ -156,7 +156,8 @@ def test_every_transformer_of_open_clip(text_cfg, tmp_path):
     [
         ('bert', dict(), dict(hf_pooler_type='mean_pooler', hf_proj_type='linear')),
         ('bert', dict(), dict(hf_pooler_type='cls_pooler', hf_proj_type='mlp')),
-        ('xlmr', dict(model_type='xlm-roberta', pad_token_id=0), dict(hf_pooler_type='mean_pooler', hf_proj_type='mlp')),
+        ('xlmr', dict(model_type='xlm-roberta', pad_token_id=0),
+         dict(hf_pooler_type='mean_pooler', hf_proj_type='mlp')),
         ('t5', dict(model_type='mt5', d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, pad_token_id=0),
          dict(hf_pooler_type='mean_pooler', hf_proj_type='mlp')),
         ('xlmr', dict(model_type='m2m_100', d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=64,
