@@ -6,6 +6,10 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from .precision import without_autocast
+
+CHANNELS_TILE = 8  # tensor cores take 16-bit numbers by eights: channels are 792 and 2072 for 785 and 2065
+
 
 @MODELS.register_module()
 class CLAMPHead(HeatmapHead):
@@ -46,6 +50,8 @@ class CLAMPHead(HeatmapHead):
         ValueError: If K and the number of keypoint names differ, or ``upsample`` is unknown.
     """
 
+    num_zeros = 0  # channels after the score map's, where there are deconvolutions
+
     def __init__(
         self,
         in_channels: int,
@@ -71,6 +77,14 @@ class CLAMPHead(HeatmapHead):
         self.feature_loss = feature_loss and MODELS.build(feature_loss)
         if self.spatial_loss:
             self.upsample = self._build_upsample(upsample, upsample_channels or out_channels, upsample_init_cfg, kwargs)
+
+    def _make_deconv_layers(self, in_channels: int, **kwargs) -> nn.Sequential:
+        layers = super()._make_deconv_layers(in_channels, **kwargs)
+        first = layers[0]
+        sizes = first.kernel_size, first.stride, first.padding, first.output_padding
+        layers[0] = PaddedDeconvolution(in_channels, first.out_channels, *sizes, bias=False)
+        self.num_zeros = -in_channels % CHANNELS_TILE
+        return layers
 
     def _build_upsample(self, upsample: str, channels: int, init_cfg: dict | None, head: dict) -> nn.Module | None:
         if upsample == 'bilinear':
@@ -110,7 +124,8 @@ class CLAMPHead(HeatmapHead):
     def _forward(self, feats: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return heatmaps (B, K, H', W'), the score map (B, K, H, W) in [-1, 1] and text_embeds (B, K, D)."""
         score_map, text_embeds = self.compute_score_map(feats)
-        fused = torch.cat([feats[-1], score_map], dim=1)  # (B, C + K, H, W)
+        padded = F.pad(score_map, (0, 0, 0, 0, 0, self.num_zeros)).to(feats[-1].dtype)
+        fused = torch.cat([feats[-1], padded], dim=1)  # (B, C + K + num_zeros, H, W)
         return super().forward((fused,)), score_map, text_embeds
 
     def compute_score_map(
@@ -181,13 +196,27 @@ class CLAMPHead(HeatmapHead):
         return F.interpolate(score_map, size=target.shape[-2:], mode='bilinear', align_corners=False)
 
 
+class PaddedDeconvolution(nn.ConvTranspose2d):
+    """A deconvolution whose input may come with channels more than it has weights for: they count nothing."""
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Map (B, in_channels or more, H, W) to (B, out_channels, H', W')."""
+        extra = feature_map.shape[1] - self.in_channels
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, 0, 0, extra))
+        return F.conv_transpose2d(feature_map, weight, None, self.stride, self.padding, self.output_padding)
+
+
 def cosine_similarity(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
     """Return the score map (B, K, H, W) in [-1, 1] of image_embeds (B, D, H, W) and text_embeds (B, K, D) (eq. 3-4).
 
-    It is laid out as the feature maps are, channels last, and so is what is concatenated and computed from it.
+    It is float32 under autocast too: in bfloat16 its product would be 1% wrong, and no faster. It is laid out as the
+    feature maps are, channels last, and so is what is concatenated and computed from it.
     """
-    cosines = torch.einsum('bdhw,bkd->bhwk', F.normalize(image_embeds, dim=1), F.normalize(text_embeds, dim=-1))
-    return cosines.movedim(-1, 1)
+    with without_autocast(image_embeds.device):
+        image_embeds, text_embeds = image_embeds.float(), text_embeds.float()
+        products = torch.einsum('bdhw,bkd->bhwk', image_embeds, F.normalize(text_embeds, dim=-1))
+        norms = torch.linalg.vector_norm(image_embeds, dim=1).clamp(min=1e-12)  # (B, H, W), as F.normalize has them
+        return (products / norms[..., None]).movedim(-1, 1)
 
 
 def keypoint_fractions(batch_data_samples: list) -> Tensor:

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from .precision import without_autocast
+
 
 @MODELS.register_module()
 class FeatureContrastiveLoss(nn.Module):
@@ -46,7 +48,7 @@ class FeatureContrastiveLoss(nn.Module):
         if self.training:
             with torch.no_grad():
                 self.logit_scale.clamp_(max=self.max_logit_scale)
-        with torch.autocast(image_embeds.device.type, enabled=False):  # a logit of 100 has steps of 0.5 in bfloat16
+        with without_autocast(image_embeds.device):  # a logit of 100 has steps of 0.5 in bfloat16
             return self._contrast(image_embeds.float(), text_embeds.float(), keypoints, weights)
 
     def _contrast(self, image_embeds: Tensor, text_embeds: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
@@ -57,9 +59,8 @@ class FeatureContrastiveLoss(nn.Module):
         labelled = weights > 0
         # exp(-1e4) is 0: an unlabelled keypoint is no negative of the others
         logits = (self.logit_scale.exp() * similarity).masked_fill(~(labelled[:, :, None] & labelled[:, None, :]), -1e4)
-        targets = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)  # (B, K)
-        loss = F.cross_entropy(logits, targets, reduction='none')  # prompts to keypoints, softmax over dim 1
-        loss = loss + F.cross_entropy(logits.transpose(1, 2), targets, reduction='none')  # keypoints to prompts
+        # the cross-entropies of prompts to keypoints, softmax over dim 1, and of keypoints to prompts, over dim 2
+        loss = -(logits.log_softmax(1) + logits.log_softmax(2)).diagonal(dim1=1, dim2=2)  # (B, K)
         return self.loss_weight * 0.5 * (loss * labelled).sum() / mean_over_processes(labelled.sum())
 
 

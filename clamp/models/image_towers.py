@@ -15,6 +15,7 @@ from open_clip.model import _build_vision_tower as build_vision_tower
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from .attention import simplify_attention
 from .clip import clip_config, describe
 
 
@@ -129,6 +130,7 @@ class DenseViT(DenseTower):
         """Build it with a position table for ``input_size``."""
         vision_cfg = config['vision_cfg'] | dict(image_size=self.input_size[::-1])
         tower = build_vision_tower(config['embed_dim'], vision_cfg, config['quick_gelu'])
+        simplify_attention(tower)
         for block, rate in zip(tower.transformer.resblocks, torch.linspace(0, drop_path_rate, vision_cfg['layers'])):
             if rate > 0:  # ls_1 and ls_2 end the two residual branches of a block
                 block.ls_1.register_forward_hook(partial(_drop_path, rate=rate.item()))

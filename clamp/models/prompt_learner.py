@@ -6,8 +6,10 @@ from mmpose.registry import MODELS
 from open_clip.transformer import LayerNorm, QuickGELU, Transformer
 from torch import Tensor, nn
 
+from .attention import simplify_attention
 from .clip import load_tower
 from .clip_weights import read_weights
+from .precision import without_autocast
 from .text_towers import build_text_encoder
 
 
@@ -107,25 +109,24 @@ class PromptLearner(BaseModule):
         """
         if self.training or torch.is_grad_enabled():
             return self._encode_prompts(new)
-        device = self.context.device.type
-        precision = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        state = new, precision, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
+        state = new, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
         cached = self._cached_prompts.get(bool(new))
         if cached is None or cached[0] != state:
             cached = self._cached_prompts[bool(new)] = (state, self._encode_prompts(new))
         return cached[1]
 
     def _encode_prompts(self, new: tuple[str, ...]) -> Tensor:
-        if self.text_encoder is not None:
-            prompts = self.text_encoder(self.context, [*self.keypoint_names, *new] if new else None)
-        elif not new:
-            prompts = self.context
-        else:
+        if self.text_encoder is None and new:
             raise ValueError(
                 f'A model without a text encoder knows its own keypoint names alone, not {", ".join(map(repr, new))}. '
                 f'They are {", ".join(self.keypoint_names)}.'
             )
-        return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts, self._mask(new))
+        # in float32 under autocast too: for so few tokens, to cast all weights takes longer than to multiply by them
+        with without_autocast(self.context.device):
+            prompts = self.context
+            if self.text_encoder is not None:
+                prompts = self.text_encoder(self.context, [*self.keypoint_names, *new] if new else None)
+            return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts, self._mask(new))
 
     def _mask(self, new: tuple[str, ...]) -> Tensor | None:
         """Return what is added to the attention over prompts: all see the K names, a new text sees itself as well."""
@@ -168,6 +169,7 @@ class PromptEncoder(nn.Module):
         super().__init__()
         self.transformer = Transformer(embed_dim, num_layers, num_heads, act_layer=QuickGELU)
         self.ln_final = LayerNorm(embed_dim)
+        simplify_attention(self)
 
     def forward(self, prompts: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode prompts, (K, D) to (K, D); ``mask`` (K, K) is added to the attention."""
@@ -206,6 +208,7 @@ class ImageCrossAttention(nn.Module):
         )
         self.out_proj = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, embed_dim))
         self.gamma = nn.Parameter(torch.full((embed_dim,), init_gamma))
+        simplify_attention(self)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 nn.init.trunc_normal_(parameter, std=0.02)

@@ -14,6 +14,7 @@ import torch
 from open_clip.model import _build_text_tower as build_text_tower
 from torch import Tensor, nn
 
+from .attention import simplify_attention
 from .clip import clip_config, describe
 from .part_weights import find_hub_files
 
@@ -42,6 +43,7 @@ class TextEncoder(nn.Module):
         layout = self.layout(self.text_cfg, names, num_context_tokens)  # first: it finds bad names and lacking files
         text_cfg = self.text_cfg | dict(hf_model_pretrained=False)  # weights come from clip['pretrained']
         self.tower = build_text_tower(config['embed_dim'], text_cfg, config['quick_gelu'])
+        simplify_attention(self.tower)
         self.embed_dim, self.width = config['embed_dim'], self.token_embedding.embedding_dim
         self.layout_names, self.start = tuple(layout), special_tokens(self.text_cfg)[0]
         for name, tensor in layout.items():

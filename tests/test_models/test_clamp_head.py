@@ -7,7 +7,7 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.testing import get_packed_inputs
 
-from clamp.models.clamp_head import keypoint_fractions
+from clamp.models.clamp_head import cosine_similarity, keypoint_fractions
 from clamp.models.feature_contrastive_loss import sample_features
 from tests.conftest import tiny_clip, tiny_head
 
@@ -69,6 +69,15 @@ def test_forward_is_the_figure():
     torch.testing.assert_close(heatmaps, head.final_layer(head.deconv_layers(fused)), atol=1e-5, rtol=1e-4)
     assert heatmaps.shape == (2, K, 8, 8)
     assert head.deconv_layers[0].in_channels == 32 + K
+
+
+def test_score_map_is_float32_under_autocast_too():
+    image_embeds, text_embeds = 20 * torch.randn(2, D, 4, 4), torch.randn(2, K, D)
+    with torch.autocast('cpu', torch.bfloat16):
+        score_map = cosine_similarity(image_embeds, text_embeds)
+    expected = F.cosine_similarity(image_embeds[:, None], text_embeds[..., None, None], dim=2)
+    torch.testing.assert_close(score_map, expected, atol=1e-6, rtol=0)
+    assert not cosine_similarity(torch.zeros(1, D, 4, 4), text_embeds[:1]).any()  # and not 0 / 0
 
 
 def test_loss_values():
