@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS
 
 from clamp.models.prompt_learner import PromptLearner
 from tests.conftest import NAMES, tiny_clip
@@ -88,6 +92,19 @@ def test_trainable_matrix_in_place_of_the_text_encoder():
     assert prompts.context.grad is not None
     with pytest.raises(ValueError, match='embed_dim'):
         learner(text_encoder=None)
+
+
+@pytest.mark.parametrize(
+    ('name', 'parts'),
+    [('trainable-matrix', {'context'}), ('trainable-matrix_refined', {'context', 'prompt_encoder', 'cross_attention'})],
+)
+def test_the_matrix_of_table_8_is_the_prompts(name, parts):
+    path = Path(__file__).parents[2] / f'configs/ap10k/clamp_vitb_{name}.py'
+    prompts = MODELS.build(Config.fromfile(path).model.head.prompt_learner).eval()
+    assert {parameter.split('.')[0] for parameter, _ in prompts.named_parameters()} == parts
+    assert prompts.context.shape == (17, 512)
+    embeds = prompts(torch.randn(2, 512), torch.randn(2, 512, 2, 2))
+    assert torch.equal(embeds, prompts.context.expand(2, -1, -1)) == (parts == {'context'})
 
 
 def test_no_cross_attention():
