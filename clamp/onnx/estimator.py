@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor
@@ -69,9 +69,9 @@ def onnx_estimator(model: dict, path: str) -> dict:
         if got != expected:
             raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')
     preprocessor, test_cfg = model['data_preprocessor'], model['test_cfg']
-    in_graph = values['flip_test'] or values['decoded']
+    in_graph = values['flip_test'] or values['decoded']  # what is decoded cannot be averaged
     return dict(
-        type=model['type'],
+        type='TopdownPoseEstimator',  # MMPose's own, as ours decodes the heatmaps itself whatever the head has decoded
         data_preprocessor=dict(preprocessor, mean=[0, 0, 0], std=[1, 1, 1]),  # the graph has its own
         backbone=dict(type='ONNXBackbone', path=path),
         head=dict(
@@ -113,7 +113,10 @@ class ONNXHead(HeatmapHead):
 
     def predict(self, feats: tuple[Tensor, ...], batch_data_samples: list, test_cfg: dict = {}):  # noqa: B006
         """Return the poses of a batch (see :meth:`mmpose.models.HeatmapHead.predict`)."""
-        if len(feats) == 1 or test_cfg.get('flip_test'):
+        if test_cfg.get('flip_test') or len(feats) == 1:
             return super().predict(feats, batch_data_samples, test_cfg)
-        keypoints, scores, _ = (output.cpu().numpy() for output in feats)
-        return [InstanceData(keypoints=k[None], keypoint_scores=s[None]) for k, s in zip(keypoints, scores)]
+        keypoints, scores = (output.cpu().numpy() for output in feats[:2])
+        poses = [InstanceData(keypoints=k[None], keypoint_scores=s[None]) for k, s in zip(keypoints, scores)]
+        if not test_cfg.get('output_heatmaps'):
+            return poses
+        return poses, [PixelData(heatmaps=heatmaps) for heatmaps in feats[-1]]
