@@ -1,5 +1,6 @@
-"""The forward pass on a GPU that need not be there: fake tensors have a device but no values, so that tensors of two
-devices do not go together, and whoever waits for a value (``.item()``, a boolean index) gets an error."""
+"""The step on a GPU that need not be there: fake tensors have a device but no values, so that tensors of two devices do
+not go together, and whoever waits for a value (``.item()``, a boolean index) gets an error. torch's backward pass asks
+for the GPU itself; it is tried on fake tensors of the CPU, where who waits for a value is found out as well."""
 
 import pytest
 import torch
@@ -34,40 +35,80 @@ class Transfers(TorchDispatchMode):
         return result
 
 
-def pretend_on_gpu(model: torch.nn.Module) -> None:
-    """Put fake parameters and buffers on a GPU, of the same shapes, in the place of a model's own."""
+def pretend_on(device: torch.device, model: torch.nn.Module) -> None:
+    """Put fake parameters and buffers on a device, of the same shapes, in the place of a model's own."""
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
                 if tensor is not None:
-                    fake = torch.empty_like(tensor, device=GPU, requires_grad=tensor.requires_grad)
-                    tensors[name] = torch.nn.Parameter(fake) if tensors is module._parameters else fake
-    model.data_preprocessor._device = GPU
+                    fake = torch.empty_like(tensor, device=device)
+                    own = tensors is module._parameters
+                    tensors[name] = torch.nn.Parameter(fake, tensor.requires_grad) if own else fake
+    model.data_preprocessor._device = device
 
 
 @pytest.fixture
-def model(kind):
+def real_model(kind):
     codec = msra_codec(kind)
     model = estimator(kind, decoder=codec)
     model.data_preprocessor = MODELS.build(
         dict(type='HeatmapDataPreprocessor', mean=[120] * 3, std=[60] * 3, codec=codec)
     )
+    return model
+
+
+@pytest.fixture
+def model(real_model):
     with FakeTensorMode(allow_non_fake_inputs=True):
-        pretend_on_gpu(model)
-        yield model
+        pretend_on(GPU, real_model)
+        yield real_model
 
 
-def test_training_sends_three_tensors_and_waits_for_nothing(model, kind):
-    batch = dict(
+@pytest.fixture(params=[False, True], ids=['float32', 'bfloat16'])
+def amp(request, monkeypatch) -> bool:
+    """Whether to train under autocast, which turns itself off where no GPU is."""
+    monkeypatch.setattr(torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
+    return request.param
+
+
+def training_batch(kind: str) -> dict[str, torch.Tensor]:
+    return dict(
         inputs=torch.zeros(2, 3, *msra_codec(kind)['input_size'], dtype=torch.uint8),
         keypoints=torch.zeros(2, 3, 2),
         keypoint_weights=torch.ones(2, 3),
     )
-    with Transfers() as transfers:
+
+
+def test_training_sends_three_tensors_and_waits_for_nothing(model, kind, amp):
+    batch, precisions = training_batch(kind), set()
+    model.head.deconv_layers.register_forward_hook(lambda module, inputs, output: precisions.add(output.dtype))
+    with Transfers() as transfers, torch.autocast('cuda', torch.bfloat16, enabled=amp):
         losses = model.train()(**model.data_preprocessor(batch, True), mode='loss')
         model.parse_losses(losses)
     assert transfers.seen == [('cpu', 'cuda', tuple(tensor.shape), False) for tensor in batch.values()]
     assert {loss.device.type for loss in losses.values()} == {'cuda'}
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    assert precisions == {torch.bfloat16 if amp else torch.float32}
+
+
+def test_the_backward_pass_waits_for_nothing(real_model, kind, amp):
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        pretend_on(torch.device('cpu'), real_model)
+        with torch.autocast('cpu', torch.bfloat16, enabled=amp):
+            data = real_model.data_preprocessor(training_batch(kind), True)
+            loss, _ = real_model.parse_losses(real_model.train()(**data, mode='loss'))
+        loss.backward()
+        trained = [parameter for parameter in real_model.parameters() if parameter.requires_grad]
+        assert all(parameter.grad is not None for parameter in trained)
+        assert not any(
+            parameter.requires_grad for parameter in real_model.head.prompt_learner.text_encoder.parameters()
+        )
+
+        real_model.head.prompt_learner.context.register_hook(lambda gradient: gradient * gradient.sum().item())
+        loss, _ = real_model.parse_losses(real_model(**data, mode='loss'))
+        with pytest.raises(DataDependentOutputException):
+            loss.backward()
 
 
 def test_prediction_waits_for_the_heatmaps(model, kind, monkeypatch):
