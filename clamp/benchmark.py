@@ -40,8 +40,8 @@ SEED = 0
 
 
 def make_images(root: Path, number: int, longer_side: int = 1000) -> None:
-    """Write a small data set in AP-10K's layout, with images of its size: generated animals, enlarged and grainy, so
-    that their JPEG files are as large as photographs are.
+    """Write a small data set in AP-10K's layout, with images of its size: generated animals, enlarged, with the texture
+    of photographs, which JPEG files are as long to decode as.
 
     Args:
         root (Path): The folder to fill.
@@ -56,8 +56,8 @@ def make_images(root: Path, number: int, longer_side: int = 1000) -> None:
         image, found = generate_sample(SEED, 'train', index)
         factor = longer_side / max(image.shape)
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-        image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
         height, width = image.shape[:2]
+        image = np.clip(image + 20 * photographic_noise(rng, height, width)[..., None], 0, 255).astype(np.uint8)
         images.append(dict(id=index, file_name=f'{index}.jpg', width=width, height=height))
         cv2.imwrite(str(root / 'data' / images[-1]['file_name']), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         for animal in found:
@@ -68,6 +68,16 @@ def make_images(root: Path, number: int, longer_side: int = 1000) -> None:
     coco = json.dumps(dict(images=images, annotations=annotations, categories=categories))
     for split in ('train', 'val'):
         (root / f'annotations/ap10k-{split}-split1.json').write_text(coco)
+
+
+def photographic_noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Return noise (height, width) of standard deviation 1 whose amplitude falls as 1 / frequency, as in photographs,
+    and a tenth of that in grain.
+    """
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    frequency[0, 0] = np.inf
+    texture = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(height, width))) / frequency, (height, width))
+    return texture / texture.std() + rng.normal(0, 0.1, (height, width))
 
 
 def option_names(options: str) -> list[str]:
