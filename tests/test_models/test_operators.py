@@ -53,7 +53,7 @@ def test_head_in_training(amp):
         feats = [each.requires_grad_() for each in feats]
         batch = feats, torch.empty(2, K, 16, 16), torch.ones(2, K), torch.rand(2, K, 2)
         forward, backward = count(lambda: sum(head.compute_losses(*batch).values()), amp)
-    assert forward + backward <= (880 if amp else 755)
+    assert forward + backward <= (820 if amp else 695)
 
 
 @torch.no_grad()
