@@ -109,6 +109,7 @@ def find_hub_files(name: str, *files: str) -> None:
     raise FileNotFoundError(
         f'{name} is neither a folder here (from {os.getcwd()}) nor in the cache of the hub of Hugging Face, which is '
         f'out of reach. On a machine with a network run `hf download {name} --local-dir FOLDER`, copy the folder here '
-        'and name it in the config: hf_model_name and pretrained for a text model, text_cfg=dict(hf_tokenizer_name=FOLDER) '
-        'for a tokenizer. tools/prepare_lite_weights.py makes the folder of configs/_base_/models/*_lite0-minilm.py.'
+        'and name it in the config: hf_model_name and pretrained for a text model, '
+        'text_cfg=dict(hf_tokenizer_name=FOLDER) for a tokenizer. tools/prepare_lite_weights.py makes the folder of '
+        'configs/_base_/models/clamp_lite0-minilm.py.'
     )

@@ -15,11 +15,9 @@ from clamp.models.text_towers import (
     PackedTextEncoder,
     build_text_encoder,
     check_prompts,
-    load_tokenizer,
-    special_tokens,
     text_encoder_kind,
-    tokenize,
 )
+from clamp.models.text_towers.tokens import load_tokenizer, special_tokens, tokenize
 from tests.conftest import NAMES, TEXT_CFG, random_clip, tiny_clip
 
 SOT, EOT = 49406, 49407

@@ -1,0 +1,38 @@
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..part_weights import find_hub_files
+from .base import TextEncoder
+from .tokens import tokenize
+
+
+class HuggingFaceTextEncoder(TextEncoder):
+    """A text model of Hugging Face under open_clip's pooler and projection, such as RoBERTa, mT5, NLLB or MiniLM."""
+
+    @staticmethod
+    def takes(text_cfg: dict) -> bool:
+        """Towers with an ``hf_model_name``."""
+        return bool(text_cfg.get('hf_model_name'))
+
+    @staticmethod
+    def layout(text_cfg: dict, names: Sequence[str], num_context_tokens: int) -> dict[str, Tensor]:
+        """Return the tokens (K, L) and which of them are no padding (K, L); masked attention allows for L tokens."""
+        rows, _, pad = tokenize(text_cfg, names, num_context_tokens)
+        find_hub_files(text_cfg['hf_model_name'], 'config.json')
+        length = max(map(len, rows))
+        tokens = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
+        used = torch.arange(length) < torch.tensor([len(row) for row in rows])[:, None]
+        return dict(tokens=tokens, used=used.long())
+
+    @property
+    def token_embedding(self) -> nn.Embedding:
+        """The model's table of token embeddings."""
+        return self.tower.transformer.get_input_embeddings()
+
+    def encode(self, context: Tensor, tokens: Tensor, used: Tensor) -> Tensor:
+        """Encode prompts, the context after the first special token."""
+        embeds = self.embed_prompts(tokens, context)
+        output = self.tower.transformer(inputs_embeds=embeds, attention_mask=used)
+        return self.tower.proj(self.tower.pooler(output, used))
