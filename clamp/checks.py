@@ -1,7 +1,6 @@
 """Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
 
 import argparse
-import json
 import os.path as osp
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
+from .datasets import coco, door
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
@@ -94,7 +94,7 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
         loader = cfg.get(f'{split}_dataloader')
         if loader and 'ann_file' in loader.dataset:
             check_keypoint_number(cfg.model, loader.dataset)
-            check_data(loader.dataset)
+            check_data(loader.dataset, test=split != 'train')
             check_evaluator(cfg, split)
     if 'train' in splits:
         check_targets(cfg)
@@ -175,34 +175,35 @@ def check_keypoint_number(model: dict, dataset: dict) -> None:
     )
 
 
-def check_data(dataset: dict) -> None:
-    """Check that an annotation file can be read and that all its images exist.
+def check_data(dataset: dict, test: bool = False) -> None:
+    """Check an annotation file, that its images exist and are of the sizes it gives, and that there is something to do.
+
+    Args:
+        dataset (dict): A data set config.
+        test (bool): Whether it is tested on. Defaults to False: it is trained on.
 
     Raises:
         FileNotFoundError: If the annotation file or images are missing.
-        ValueError: If the file is not COCO keypoint JSON.
+        ValueError: If something in the file cannot be used.
     """
     path = annotation_path(dataset)
     if not osp.isfile(path):
         help_ = SPLIT_HELP if '/splits/' in path else DATA_HELP
         raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {help_}')
-    try:
-        with open(path, encoding='utf-8') as f:
-            coco = json.load(f)
-        images = [image['file_name'] for image in coco['images']]
-        if not coco['annotations'] or not images or not coco['categories']:
-            raise ValueError('it is empty')
-        coco['annotations'][0]['keypoints']
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f'there is no {error}' if isinstance(error, KeyError) else error
-        raise ValueError(f'The annotation file {path} is not COCO keypoint JSON: {reason}. {DATA_HELP}') from error
+    takes_some = any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
+    content = coco.load(path)
+    coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
+    images = content['images']
     folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
-    missing = [name for name in images if not osp.isfile(osp.join(folder, name))]
+    missing = [image['file_name'] for image in images if not osp.isfile(osp.join(folder, image['file_name']))]
     if missing:
         raise FileNotFoundError(
             f'{len(missing)} of the {len(images)} images of {path} are not in {folder}, such as '
             f'{", ".join(missing[:3])}. {DATA_HELP}'
         )
+    coco.refuse(path, door.fill_sizes(images, folder))
+    coco.refuse(path, door.compare_sizes(images, folder))
+    door.check_use(path, content, test)
 
 
 def check_evaluator(cfg: Config, split: str) -> None:

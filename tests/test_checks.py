@@ -18,10 +18,13 @@ LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' no
 SPLITS = ('train', 'val', 'test')
 
 
+ANIMAL = dict(category_id=1, bbox=[0, 0, 5, 5], keypoints=[1, 1, 2] * 17, area=25, iscrowd=0, num_keypoints=17)
+
+
 def coco(names: list[str]) -> dict:
     return dict(
         images=[dict(id=i, file_name=name, width=8, height=8) for i, name in enumerate(names)],
-        annotations=[dict(id=i, image_id=i, category_id=1, keypoints=[0] * 51) for i in range(len(names))],
+        annotations=[dict(id=i, image_id=i, **ANIMAL) for i in range(len(names))],
         categories=[dict(id=1, name='dog')],
     )
 
@@ -64,18 +67,18 @@ def test_a_missing_split_names_the_tool_that_makes_it(cfg):
 @pytest.mark.parametrize(
     ('content', 'reason'),
     [
-        ('', 'Expecting value'),
-        ('{"images": [', 'Expecting value'),
-        ('[1, 2]', 'list indices'),
-        ('{"images": []}', "there is no 'annotations'"),
-        (json.dumps(coco([])), 'it is empty'),
-        (json.dumps(coco(['1.jpg']) | dict(annotations=[dict(id=1, bbox=[0, 0, 1, 1])])), "there is no 'keypoints'"),
-        (json.dumps(coco(['1.jpg']) | dict(images=[dict(id=1)])), "there is no 'file_name'"),
+        ('', 'is not a COCO annotation file: it is no JSON, or cut short'),
+        ('{"images": [', 'is not a COCO annotation file: it is no JSON, or cut short'),
+        ('[1, 2]', 'is not a COCO annotation file: it is a list'),
+        ('{"images": []}', 'is not a COCO annotation file: there is no list `annotations`, `categories`'),
+        (json.dumps(coco([])), 'cannot be used: there are no images'),
+        (json.dumps(coco(['1.jpg']) | dict(annotations=[dict(id=1, bbox=[0, 0, 1, 1])])), '.*there are no keypoints'),
+        (json.dumps(coco(['1.jpg']) | dict(images=[dict(id=1)])), '.*image 1: file_name is missing'),
     ],
 )
 def test_malformed_annotations_are_named(cfg, tmp_path, content, reason):
     (tmp_path / 'annotations/ap10k-train-split1.json').write_text(content)
-    with pytest.raises(ValueError, match=rf'ap10k-train-split1\.json is not COCO keypoint JSON: {reason}'):
+    with pytest.raises(ValueError, match=rf'ap10k-train-split1\.json {reason}'):
         check_config(cfg, ('train',))
 
 

@@ -24,7 +24,9 @@ from tqdm.contrib.concurrent import thread_map
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_data, read_config
+from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
+from clamp.datasets.door import CheckedCOCO
 from clamp.settings import Options
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -62,9 +64,10 @@ def load_samples(config: dict) -> list[dict]:
     from mmpose.registry import DATASETS
 
     dataset = DATASETS.build({**config, 'pipeline': []})
-    sizes = {i['id']: (i['width'], i['height']) for i in json.loads(Path(dataset.ann_file).read_text())['images']}
+    images = CheckedCOCO(dataset.ann_file, dataset.data_prefix['img']).imgs
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
-    return [{**sample, 'image_size': sizes[sample['img_id']]} for sample in samples]
+    sizes = [(images[sample['img_id']]['width'], images[sample['img_id']]['height']) for sample in samples]
+    return [{**sample, 'image_size': size} for sample, size in zip(samples, sizes)]
 
 
 def describe(config: dict, augmentation: Augmentation, samples: list[dict], format_: str) -> dict:
@@ -160,7 +163,7 @@ def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list
 
 def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Job]) -> None:
     """Write the annotation file of the crops, with all the categories of the source's."""
-    coco = json.loads(Path(annotation_path(config)).read_text())
+    coco = read(annotation_path(config))
     pairs = [crop_annotation(sample, job.crop, f'{CROPS}/{job.target.name}') for sample, job in zip(samples, jobs)]
     coco['images'], coco['annotations'] = map(list, zip(*pairs))
     target = out / config.ann_file

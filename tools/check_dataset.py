@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clamp.checks import output_file
+from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
 
 
@@ -28,7 +29,7 @@ def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str
     """Parts, the data set's keypoints with their mirror images, prompts, and what is wrong with the config."""
     if not args.config:
         metainfo = args.metainfo if args.metainfo.endswith('.py') else f'configs/_base_/datasets/{args.metainfo}.py'
-        parts = [load_part(n, f, args.img_root) for n, f in (('train', args.train), ('val', args.val)) if f]
+        parts = [Part(n, f, args.img_root, coco.load(f)) for n, f in (('train', args.train), ('val', args.val)) if f]
         return parts, load_swaps({'from_file': metainfo}), None, []
     from mmpose.registry import DATASETS
 
@@ -39,7 +40,7 @@ def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str
         root = Path(dataset.get('data_root') or '')
         ann_file, img_root = root / dataset['ann_file'], root / dataset.get('data_prefix', {}).get('img', '')
         if ann_file not in [part.ann_file for part in parts if part.name != 'train']:
-            parts.append(load_part(name, ann_file, img_root))
+            parts.append(Part(name, ann_file, img_root, coco.load(ann_file)))
     if not parts:
         raise ValueError(f'{args.config}: no loader has a dataset with an `ann_file`; name a config for training')
     dataset = dataset_of(cfg, parts[0].name)
@@ -52,15 +53,6 @@ def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str
     if not metainfo:
         raise ValueError(f'{args.config}: {dataset["type"]} is no data set of MMPose, and there is no `metainfo`')
     return parts, load_swaps(metainfo), cfg.get('keypoint_names'), check_evaluators(cfg)
-
-
-def load_part(name: str, ann_file: Path, img_root: Path) -> Part:
-    coco = json.loads(ann_file.read_bytes())
-    if not isinstance(coco, dict) or not all(
-        isinstance(coco.get(k), list) for k in ('images', 'annotations', 'categories')
-    ):
-        raise ValueError(f'{ann_file}: not a COCO annotation file, with lists `images`, `annotations`, `categories`')
-    return Part(name, ann_file, img_root, coco)
 
 
 def load_swaps(metainfo: dict) -> dict[str, str]:
@@ -140,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename:
             error = f'{error.filename}: {error.strerror}; get the data, or mend the path'
         elif isinstance(error, KeyError):
-            error = f'an entry of the annotation file or config has no {error}'
+            error = f'an entry of the config has no {error}'
         print(f'error: {error}', file=sys.stderr)
         return 2
     show(parts, findings)

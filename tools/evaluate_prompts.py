@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data, output_file, read_config
+from clamp.datasets.coco import read
 from clamp.datasets.mean_pose import mean_pose
 from clamp.inference import PosePredictor
 from clamp.settings import Options
@@ -43,7 +44,7 @@ class Animals:
     """
 
     def __init__(self, dataset: dict):
-        coco = json.loads(Path(annotation_path(dataset)).read_text(encoding='utf-8'))
+        coco = read(annotation_path(dataset))
         folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
         by_image = defaultdict(list)
         for annotation in coco['annotations']:
@@ -108,7 +109,7 @@ def evaluate(cfg: Config, predictor: PosePredictor, names: list[str]) -> dict[st
     """
     animals = Animals(cfg.test_dataloader.dataset)
     boxes = np.concatenate(animals.boxes)
-    train = json.loads(Path(annotation_path(cfg.train_dataloader.dataset)).read_text(encoding='utf-8'))
+    train = read(annotation_path(cfg.train_dataloader.dataset))
     mean = mean_pose(train['annotations'])  # (K, 2), all keypoints of the annotations
     trained = predictor.keypoint_names
     poses, peaks = predict(predictor, animals, [*names, *trained, *OTHER_WORDS])

@@ -18,7 +18,7 @@ import json
 import sys
 from pathlib import Path
 
-from clamp.datasets import splits
+from clamp.datasets import coco, splits
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,16 +113,15 @@ def make_zero_shot(args: argparse.Namespace) -> int:
 
 def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tuple[dict, dict, Path]:
     """A split, its manifest and its default path; it is named after the last source."""
-    contents = [path.read_bytes() for path in sources]
     if len({path.name for path in sources}) < len(sources):
         raise ValueError(f'two sources are named {sources[0].name}, so no manifest could tell them apart; rename one')
     output = sources[-1].parent / 'splits' / f'{sources[-1].stem}_{suffix}.json'
+    contents = [coco.read(path) for path in sources]
     try:
-        part, report = splits.BUILDERS[protocol](*map(json.loads, contents), **options)
-    except (ValueError, KeyError, TypeError) as error:
-        what = error if type(error) is ValueError else f'not a COCO annotation file ({error!r})'
-        raise ValueError(f'{" and ".join(map(str, sources))}: {what}') from None
-    digests = {path.name: hashlib.sha256(content).hexdigest() for path, content in zip(sources, contents)}
+        part, report = splits.BUILDERS[protocol](*contents, **options)
+    except ValueError as error:
+        raise ValueError(f'{" and ".join(map(str, sources))}: {error}') from None
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources}
     return part, splits.manifest(protocol, options, digests, output.name, part, report), output
 
 
@@ -206,9 +205,9 @@ def compare(path: Path, part: dict) -> list[str]:
     content = path.read_bytes()
     if content == splits.dump(part):
         return []
-    there, problems = json.loads(content), []
+    there, problems = coco.load(path), []
     for key in ('images', 'annotations'):
-        got, expected = ({entry['id']: entry for entry in coco.get(key, [])} for coco in (there, part))
+        got, expected = ({entry['id']: entry for entry in source[key]} for source in (there, part))
         for what, ids in (
             ('missing', expected.keys() - got.keys()),
             ('too many', got.keys() - expected.keys()),

@@ -4,15 +4,15 @@ python tools/mean_pose.py configs/ap10k/clamp_vitb.py
 """
 
 import argparse
-import json
 import sys
 
 import numpy as np
-from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data, dataset_metainfo, read_config
+from clamp.datasets.coco import read
+from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
 from clamp.settings import Options
 
@@ -46,9 +46,8 @@ def main(argv: list[str] | None = None) -> None:
         check_data(cfg.train_dataloader.dataset)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    with open(annotation_path(cfg.train_dataloader.dataset), encoding='utf-8') as f:
-        pose = mean_pose(json.load(f)['annotations'])
-    truth = COCO(annotation_path(cfg.test_dataloader.dataset))
+    pose = mean_pose(read(annotation_path(cfg.train_dataloader.dataset))['annotations'])
+    truth = CheckedCOCO(annotation_path(cfg.test_dataloader.dataset))
     results = truth.loadRes(predict(pose, list(truth.anns.values())))
     dataset = cfg.test_dataloader.dataset
     sigmas = dataset_metainfo(dataset)['sigmas']

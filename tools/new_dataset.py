@@ -17,14 +17,14 @@ from pathlib import Path
 from mmengine.config import Config
 
 from clamp.checks import check_config, check_data
-from clamp.datasets import audit, splits
+from clamp.datasets import audit, coco, splits
+from clamp.datasets.door import check_use, fill_sizes
 from clamp.datasets.new_dataset import (
     SIGMA,
     hold_out,
     keypoints_of,
     known_keypoints,
     make_metainfo,
-    read_coco,
     readable,
 )
 
@@ -161,14 +161,19 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     """Write the data set; return the two configs, its metainfo, and its parts."""
     if not Path('configs/_base_').is_dir():
         raise FileNotFoundError('There is no configs/_base_ here: run this in the folder of the repository.')
-    coco = read_coco(args.ann)
-    train, val = (coco, read_coco(args.val)) if args.val else hold_out(coco, args.val_fraction, args.seed)
+    source = coco.read(args.ann)
+    train, val = (source, coco.read(args.val)) if args.val else hold_out(source, args.val_fraction, args.seed)
     names, skeleton = keypoints_of(train)
     if keypoints_of(val)[0] != names:
         raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')
     splits.check_disjoint(train, val)
     metainfo = make_metainfo(args.name, names, skeleton)
     images = find_images(args, [image['file_name'] for part in (train, val) for image in part['images']])
+    for part, ann_file in ((train, args.ann), (val, args.val or args.ann)):
+        findings = fill_sizes(part['images'], images)
+        coco.refuse(ann_file, findings)
+        coco.tell(ann_file, findings)
+        check_use(ann_file, part, test=part is val)
     data = Path('data', args.name, 'annotations')
     parts = [audit.Part(name, data / f'{name}.json', images, part) for name, part in (('train', train), ('val', val))]
     leaves = render_leaves(args)

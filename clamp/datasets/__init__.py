@@ -1,4 +1,5 @@
 from .augmentation import FastRandomBBoxTransform, FastTopdownAffine
+from .door import guard_mmpose
 from .loading import LoadTrainImage
 from .packing import PackKeypointInputs
 from .sampler import SeededIndex, SeededSampler
@@ -11,3 +12,5 @@ __all__ = [
     'SeededIndex',
     'SeededSampler',
 ]
+
+guard_mmpose()

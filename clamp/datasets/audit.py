@@ -1,7 +1,7 @@
 """The checks of a data set that ``tools/check_dataset.py`` shows: what is wrong, odd or worth knowing in a COCO file.
 
-Each check takes one part of a data set, or two, and returns its findings. Nothing is changed. ``clamp/checks.py``
-stops a training that cannot work; an audit looks at every annotation and, if asked, decodes every image.
+First comes what the reader (``coco.py``) mends and refuses, and with it every training and test; then what it lets
+pass. Each check takes one part of a data set, or two, and returns its findings.
 """
 
 import os
@@ -16,27 +16,24 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from . import splits
+from . import coco, splits
+from .door import check_use, fill_sizes, image_size
 
 SHORT = {'l': 'left', 'r': 'right', 'f': 'front', 'b': 'back', 'of': ''}
 MIRROR = {'left': 'right', 'right': 'left'}
 NEAR = 4  # perceptual hashes of 64 bits that differ in at most so many are called near-duplicates
-# Level, check, message, and which animals it is said of. a: the annotation; k: its (N, 3) keypoints x, y, v; p: the
-# (M, 2) labelled ones; b: its box x, y, w, h; s: the image's (w, h), all in pixels; n: the right number of keypoints
+# Level, check, message, and which animals it is said of. p: the (M, 2) labelled keypoints; b: the box x, y, w, h; s:
+# the image's (w, h), all in pixels
 RULES = (
-    ('error', 'keypoints', 'other number of keypoints than the data set', lambda a, k, p, b, s, n: len(k) != n),
-    ('error', 'keypoints', 'visibility other than 0, 1, 2', lambda a, k, p, b, s, n: not set(k[:, 2]) <= {0, 1, 2}),
-    ('error', 'keypoints', '`num_keypoints` miscounted', lambda a, k, p, b, s, n: a.get('num_keypoints') != len(p)),
-    ('note', 'keypoints', 'no keypoint labelled: not trained on', lambda a, k, p, b, s, n: len(p) == 0),
-    ('warning', 'keypoints', 'labelled point at (0, 0)', lambda a, k, p, b, s, n: (p == 0).all(axis=1).any()),
-    ('warning', 'keypoints', 'labelled point outside the image', lambda a, k, p, b, s, n: ((p < 0) | (p > s)).any()),
-    ('error', 'boxes', 'empty box', lambda a, k, p, b, s, n: (b[2:] <= 0).any()),
-    ('warning', 'boxes', 'box at most 2 pixels wide or high', lambda a, k, p, b, s, n: 0 < b[2:].min() <= 2),
+    ('note', 'keypoints', 'no keypoint labelled: not trained on', lambda p, b, s: len(p) == 0),
+    ('warning', 'keypoints', 'labelled point at (0, 0)', lambda p, b, s: (p == 0).all(axis=1).any()),
+    ('warning', 'keypoints', 'labelled point outside the image', lambda p, b, s: ((p < 0) | (p > s)).any()),
+    ('error', 'boxes', 'empty box', lambda p, b, s: (b[2:] <= 0).any()),
+    ('warning', 'boxes', 'box at most 2 pixels wide or high', lambda p, b, s: 0 < b[2:].min() <= 2),
     ('error', 'boxes', 'box outside the image',
-     lambda a, k, p, b, s, n: (b[:2] >= s).any() or (b[:2] + b[2:] <= 0).any()),
+     lambda p, b, s: (b[:2] >= s).any() or (b[:2] + b[2:] <= 0).any()),
     ('warning', 'boxes', 'box over the edge of the image by more than a pixel',
-     lambda a, k, p, b, s, n: (b[:2] < -1).any() or (b[:2] + b[2:] > s + 1).any()),
-    ('error', 'boxes', 'no positive `area`, which AP needs', lambda a, k, p, b, s, n: a.get('area', 0) <= 0),
+     lambda p, b, s: (b[:2] < -1).any() or (b[:2] + b[2:] > s + 1).any()),
 )  # fmt: skip
 
 
@@ -67,42 +64,35 @@ def found(level: str, check: str, part: str, message: str, cases) -> list[Findin
     return [Finding(level, check, part, message, len(cases), cases[:3])] if cases else []
 
 
-def check_ids(part: Part) -> list[Finding]:
-    """Ids and file names that occur twice, and annotations and images without each other."""
-    findings = []
-    for key, field in (('images', 'id'), ('images', 'file_name'), ('annotations', 'id'), ('categories', 'id')):
-        twice = [value for value, n in Counter(entry[field] for entry in part.coco[key]).items() if n > 1]
-        findings += found('error', 'ids', part.name, f'duplicate {field} in `{key}`', twice)
-    images = {image['id'] for image in part.coco['images']}
-    lost = [ann['id'] for ann in part.coco['annotations'] if ann['image_id'] not in images]
-    findings += found('error', 'ids', part.name, 'annotation of an image that is not listed', lost)
-    empty = images - {ann['image_id'] for ann in part.coco['annotations']}
-    return findings + found('note', 'ids', part.name, 'image without annotations', sorted(empty))
+def read_part(part: Part, num_keypoints: int) -> list[Finding]:
+    """What the reader mends in a part, and what it refuses, which is taken out of the part."""
+    findings = coco.inspect(part.coco, num_keypoints) | fill_sizes(part.coco['images'], part.img_root)
+    try:
+        check_use(part.ann_file, part.coco, test=part.name != 'train')
+    except ValueError as error:
+        findings['error', str(error)] = [part.ann_file.name]
+    return [f for (level, what), cases in findings.items() for f in found(level, 'file', part.name, what, cases)]
 
 
-def check_categories(part: Part) -> list[Finding]:
-    """Categories that are used but not listed, and ids that the list skips."""
+def check_gaps(part: Part) -> list[Finding]:
+    """Images without animals, and ids that the list of categories skips."""
     ids = {category['id'] for category in part.coco['categories']}
-    used = Counter(ann['category_id'] for ann in part.coco['annotations'])
-    lost = [f'id {id_} of {n} annotations' for id_, n in used.items() if id_ not in ids]
-    gaps = [f'id {id_}' for id_ in range(1, max(ids, default=0)) if id_ not in ids and id_ not in used]
-    return found('error', 'categories', part.name, 'lost category: annotated, but not in `categories`', lost) + found(
-        'warning', 'categories', part.name, 'lost category? `categories` skips an id', gaps
+    gaps = [f'id {id_}' for id_ in range(1, max(ids, default=0)) if id_ not in ids][:1000]
+    empty = {image['id'] for image in part.coco['images']} - {ann['image_id'] for ann in part.coco['annotations']}
+    return found('warning', 'categories', part.name, 'lost category? `categories` skips an id', gaps) + found(
+        'note', 'ids', part.name, 'image without annotations', sorted(empty)
     )
 
 
-def check_annotations(part: Part, num_keypoints: int) -> list[Finding]:
+def check_annotations(part: Part) -> list[Finding]:
     """Every animal's keypoints and box, by ``RULES``."""
-    sizes = {image['id']: (image['width'], image['height']) for image in part.coco['images']}
+    sizes = {image['id']: np.array((image['width'], image['height'])) for image in part.coco['images']}
     cases, visibility = defaultdict(list), Counter()
     for ann in part.coco['annotations']:
-        values = ann.get('keypoints', [])
-        points = np.array(values[: len(values) // 3 * 3], dtype=float).reshape(-1, 3)
-        box = np.array(ann.get('bbox', [0, 0, 0, 0]), dtype=float)
-        size = np.array(sizes.get(ann['image_id'], (np.inf, np.inf)))
+        points, box = np.array(ann['keypoints'], float).reshape(-1, 3), np.array(ann['bbox'], float)
         visibility.update(points[:, 2])
         for level, check, message, applies in RULES:
-            if applies(ann, points, points[points[:, 2] > 0, :2], box, size, num_keypoints):
+            if applies(points[points[:, 2] > 0, :2], box, sizes[ann['image_id']]):
                 cases[level, check, message].append(f'annotation {ann["id"]}')
     if visibility[1] and not visibility[2]:
         cases['warning', 'keypoints', 'visibility is 0 or 1 throughout; COCO has 0 or 2'] += [f'{visibility[1]} points']
@@ -163,7 +153,7 @@ def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[
 def check_eyes(part: Part, names: list[str]) -> list[Finding]:
     """A face that shows both eyes is turned to the camera: nearly always its left eye is then at the right."""
     eyes = [3 * index for side in MIRROR for index, name in enumerate(names) if words(name) == (side, 'eye')]
-    points = [a['keypoints'] for a in part.coco['annotations'] if len(a.get('keypoints', [])) == 3 * len(names)]
+    points = [ann['keypoints'] for ann in part.coco['annotations']]
     at_right = [k[eyes[0]] > k[eyes[1]] for k in points if len(eyes) == 2 and k[eyes[0] + 2] > 0 and k[eyes[1] + 2] > 0]
     wrong = len(at_right) - sum(at_right)
     looks = len(at_right) >= 20 and wrong > len(at_right) / 2
@@ -177,13 +167,11 @@ def read_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
         return 'missing', 0
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation, which OpenCV and so MMPose obeys
-            found_size = image.size[::-1] if turned else image.size
             image.draft('L', (64, 64))  # a JPEG is decoded whole, but small
             bits = imagehash.phash(image).hash.ravel()
     except (OSError, SyntaxError, ValueError) as error:
         return f'unreadable ({error})', 0
-    wrong = '' if found_size == size else 'of another size than the annotation file says'
+    wrong = '' if image_size(path) == size else 'of another size than the annotation file says'
     return wrong, int(np.packbits(bits).view('>u8')[0])
 
 
@@ -233,10 +221,8 @@ def check_tables(train: Part, other: Part) -> list[Finding]:
 
 
 def count_species(part: Part) -> Counter:
-    """Annotations of each taxon, leaving out those of lost categories."""
-    ids = {category['id'] for category in part.coco['categories']}
-    kept = [ann for ann in part.coco['annotations'] if ann['category_id'] in ids]
-    return Counter(splits.taxonomy({**part.coco, 'annotations': kept}).values())
+    """Annotations of each taxon."""
+    return Counter(splits.taxonomy(part.coco).values())
 
 
 def check(parts: list[Part], swaps: dict[str, str], prompts: list[str] | None, decode: bool) -> list[Finding]:
@@ -254,8 +240,8 @@ def check(parts: list[Part], swaps: dict[str, str], prompts: list[str] | None, d
         findings += check_names('config', 'prompts', prompts, names)
         findings += check_flip(swaps, 'prompt', prompts) if len(prompts) == len(names) else []
     for part in parts:
-        findings += check_ids(part) + check_categories(part) + check_annotations(part, len(names))
-        findings += check_eyes(part, names)
+        findings += read_part(part, len(names))
+        findings += check_gaps(part) + check_annotations(part) + check_eyes(part, names)
         for keypoints in {tuple(c['keypoints']) for c in part.coco['categories'] if c.get('keypoints')}:
             findings += check_names(part.name, 'category', list(keypoints), names)
         if decode:

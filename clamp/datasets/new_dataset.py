@@ -5,11 +5,10 @@ hold no sigmas (how far two people are apart in labelling a keypoint, as a fract
 them): those of keypoints of the same name in AP-10K, Animal-Pose or COCO are taken, and ``SIGMA`` for others.
 """
 
-import json
 import warnings
 from collections import ChainMap
-from pathlib import Path
 
+import msgspec
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from . import audit, splits
@@ -17,39 +16,6 @@ from . import audit, splits
 SIGMA = 0.05
 KNOWN = ('ap10k', 'animalpose', 'coco')  # of MMPose
 COLOURS = {'left': [0, 255, 0], 'right': [255, 128, 0], 'middle': [51, 153, 255]}  # RGB, MMPose's
-
-
-def read_coco(path: Path) -> dict:
-    """Read a COCO keypoint file, without the annotations that have no keypoints, and with what MMPose's metric needs.
-
-    Where they are missing, ``num_keypoints`` is counted, ``area`` is the box's, and ``iscrowd`` is 0.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it is no COCO keypoint file, or an annotation has no box or another number of keypoints.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'The annotation file {path} is not there (from {Path.cwd()}).')
-    try:
-        coco = json.loads(path.read_bytes())
-        splits.check_source(coco)
-        coco['annotations'] = [ann for ann in coco['annotations'] if ann.get('keypoints')]
-        number = 3 * len(keypoints_of(coco)[0])
-        for ann in coco['annotations']:
-            if len(ann['keypoints']) != number or len(ann.get('bbox') or ()) != 4:
-                raise ValueError(
-                    f'annotation {ann["id"]} has {len(ann["keypoints"])} values of keypoints and '
-                    f'{len(ann.get("bbox") or ())} of a box; expected {number} (x, y, visibility) and 4 (x, y, w, h)'
-                )
-            ann.setdefault('num_keypoints', sum(visible > 0 for visible in ann['keypoints'][2::3]))
-            ann.setdefault('area', ann['bbox'][2] * ann['bbox'][3])
-            ann.setdefault('iscrowd', 0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f'an entry has no {error}' if isinstance(error, KeyError) else error
-        raise ValueError(f'{path} is not a COCO keypoint file: {reason}') from error
-    if not coco['annotations']:
-        raise ValueError(f'{path}: no annotation has keypoints')
-    return coco
 
 
 def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
@@ -68,7 +34,11 @@ def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
                 f'the categories {first["name"]} and {category["name"]} have different `keypoints`; make a file of '
                 'each, or one list that holds the keypoints of both'
             )
-    skeleton = [[start - 1, end - 1] for start, end in first.get('skeleton') or []]  # COCO counts from 1
+    try:
+        links = msgspec.convert(first.get('skeleton') or [], list[tuple[int, int]])
+    except msgspec.ValidationError as error:
+        raise ValueError(f'the `skeleton` of {first["name"]} should be pairs of whole numbers: {error}') from error
+    skeleton = [[start - 1, end - 1] for start, end in links]  # COCO counts from 1
     if not {point for link in skeleton for point in link} <= set(range(len(first['keypoints']))):
         raise ValueError(
             f'the `skeleton` of {first["name"]} has numbers outside 1..{len(first["keypoints"])}; COCO counts from 1'

@@ -15,6 +15,8 @@ from itertools import chain
 from math import floor
 from typing import NamedTuple
 
+from .coco import check_unique, refuse
+
 # Rises whenever the same options on the same source give another file; every manifest records it.
 VERSION = 1
 
@@ -68,7 +70,7 @@ def families(coco: dict) -> dict[str, int]:
 def _count(coco: dict, rank: str, category_key: str) -> dict[str, int]:
     counts = Counter(getattr(taxon, rank) for taxon in taxonomy(coco).values())
     used = {ann['category_id'] for ann in coco['annotations']}
-    counts.update({c[category_key]: 0 for c in coco['categories'] if c['id'] not in used and category_key in c})
+    counts.update({c[category_key]: 0 for c in coco['categories'] if c['id'] not in used and c.get(category_key)})
     return dict(sorted(counts.items()))
 
 
@@ -98,7 +100,6 @@ def few_shot(coco: dict, *, shots: int, seed: int, unit: str = 'animal') -> tupl
         seed (int): Which draw.
         unit (str): 'animal' or 'image'.
     """
-    check_source(coco)
     if shots < 1 or unit not in ('animal', 'image'):
         raise ValueError(f"got shots={shots}, unit='{unit}'; expected shots >= 1 and unit 'animal' or 'image'")
     taxa = taxonomy(coco)
@@ -121,7 +122,6 @@ def fraction(coco: dict, *, percent: float, seed: int) -> tuple[dict, dict]:
 
     The number is rounded to the nearest image, halves up. With one seed, 5 percent contains 1 percent.
     """
-    check_source(coco)
     if not 0 < percent <= 100:
         raise ValueError(f'got percent={percent:g}, expected a number above 0 and up to 100')
     images = {ann['image_id'] for ann in coco['annotations'] if is_trainable(ann)}
@@ -150,7 +150,6 @@ def holdout(coco: dict, *, percent: float, seed: int, part: str) -> tuple[dict, 
 
 def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple[dict, dict]:
     """All animals of ``train_family``, but for the images that also show an animal of ``test_family``."""
-    check_source(coco)
     if train_family == test_family:
         raise ValueError(f'train and test family are both {train_family}: nothing would be unseen; name two families')
     check_family(coco, train_family)
@@ -185,7 +184,10 @@ def join(*sources: dict) -> dict:
     }
     if any(source['categories'] != joined['categories'] for source in sources):
         raise ValueError('the sources do not have the same `categories`; take files of one release of the data set')
-    check_source(joined)
+    findings = defaultdict(list)
+    for key, field in (('images', 'id'), ('images', 'file_name'), ('annotations', 'id')):
+        check_unique(joined, key, field, findings)
+    refuse('The joined file', findings)
     return joined
 
 
@@ -196,18 +198,6 @@ def check_family(coco: dict, family: str) -> None:
         there = ', '.join(f'{name} ({count})' for name, count in known.items() if count) or 'none'
         without = f'family {family} has no animals here' if family in known else f'unknown family {family}'
         raise ValueError(f'{without}; families with animals: {there}')
-
-
-def check_source(coco: dict) -> None:
-    """Raise a ValueError unless this is a COCO dict whose ids and file names are unique."""
-    content = coco if isinstance(coco, dict) else {}
-    absent = [key for key in ('images', 'annotations', 'categories') if not isinstance(content.get(key), list)]
-    if absent:
-        raise ValueError(f'not a COCO annotation file: no list `{"`, `".join(absent)}`')
-    for key, field in (('images', 'id'), ('images', 'file_name'), ('annotations', 'id'), ('categories', 'id')):
-        twice = [value for value, n in Counter(entry[field] for entry in coco[key]).items() if n > 1]
-        if twice:
-            raise ValueError(f'{len(twice)} {field} values of `{key}` occur more than once, such as {twice[0]!r}')
 
 
 def check_disjoint(train: dict, test: dict) -> None:

@@ -1,7 +1,6 @@
 """Images and videos as one stream of frames, and boxes for them from a COCO file."""
 
 import glob
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from ..datasets.coco import read_boxes
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -66,24 +67,16 @@ class CocoBoxes:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is not COCO JSON with images and annotations with boxes.
+        ValueError: If an image or a box of it cannot be used.
     """
 
     def __init__(self, path: str):
         self.path = path
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f'The boxes {path} are not there (from {os.path.abspath(".")}).')
-        try:
-            coco = json.loads(Path(path).read_text(encoding='utf-8'))
-            if isinstance(coco, list):
-                raise ValueError('it is a list of results, which does not name the images')
-            by_id: dict[int, list] = {image['id']: [] for image in coco['images']}
-            for annotation in coco['annotations']:
-                by_id[annotation['image_id']].append((annotation['bbox'], annotation.get('category_id', 1)))
-            self.by_name = {image['file_name']: (image['id'], by_id[image['id']]) for image in coco['images']}
-        except (ValueError, KeyError, TypeError) as error:
-            reason = f'there is no {error}' if isinstance(error, KeyError) else error
-            raise ValueError(f'{path} is not a COCO annotation file with boxes: {reason}.') from error
+        coco = read_boxes(path)
+        by_id: dict[int, list] = {image['id']: [] for image in coco['images']}
+        for annotation in coco['annotations']:
+            by_id[annotation['image_id']].append((annotation['bbox'], annotation.get('category_id', 1)))
+        self.by_name = {image['file_name']: (image['id'], by_id[image['id']]) for image in coco['images']}
 
     def __contains__(self, path: Path) -> bool:
         return self._key(path) is not None

@@ -146,7 +146,7 @@ def test_zero_shot_lists_the_families_there_are():
 
 def test_overlapping_sources_are_refused():
     coco = make_coco()
-    with pytest.raises(ValueError, match=r'12 id values of `images` occur more than once, such as 1'):
+    with pytest.raises(ValueError, match=r'`id` of `images` should be unique \(12: 1 is that of 2, '):
         splits.join(coco, coco)
     with pytest.raises(ValueError, match=r'12 images would be in both .* such as 1\.jpg'):
         splits.check_disjoint(coco, coco)
@@ -186,10 +186,6 @@ def test_fraction_of_person_keypoints_counts_images_that_can_be_trained_on():
 
 def test_broken_sources_are_refused():
     coco = make_coco()
-    with pytest.raises(ValueError, match='no list `annotations`, `categories`'):
-        splits.fraction({'images': []}, percent=50, seed=0)
-    with pytest.raises(ValueError, match='1 id values of `annotations` occur more than once, such as 15'):
-        splits.few_shot({**coco, 'annotations': coco['annotations'] + coco['annotations'][-1:]}, shots=1, seed=0)
     with pytest.raises(ValueError, match='annotation 7 has category_id 2'):
         splits.few_shot({**coco, 'categories': coco['categories'][:1]}, shots=1, seed=0)
 

@@ -80,10 +80,10 @@ def test_boxes_of_a_coco_file(folder, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[]', 'does not name the images'),
-        ('{"images": []}', "there is no 'annotations'"),
+        ('[]', 'names no images'),
+        ('{"images": []}', 'there is no list `annotations`'),
         ('{', 'not a COCO annotation file'),
-        ('{"images": [], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}', 'there is no 1'),
+        ('{"images": [], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}', 'image_id is 1'),
     ],
 )
 def test_other_files_than_coco_are_refused(content, message, tmp_path):

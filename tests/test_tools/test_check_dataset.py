@@ -110,6 +110,6 @@ def test_broken_copy_of_ap10k(tmp_path, capsys):
     assert found.pop('category: left and right swapped')[0] == "'right_eye' for L_Eye"
     assert found == {
         'missing': ['000000000004.jpg'],
-        'duplicate id in `annotations`': ['6'],
-        'lost category: annotated, but not in `categories`': ['id 1 of 2 annotations'],
+        '`id` of `annotations` should be unique': ['6 is that of 2'],
+        '`category_id` should be the id of one of `categories`': ['annotation 1: category_id is 1'],
     }
