@@ -46,7 +46,7 @@ def set_value(key, value):
 
 DEFECTS = {
     '`id` of `annotations` should be unique': lambda coco: coco['annotations'][0].update(id=12),
-    '`id` of `images` should be unique': lambda coco: coco['images'].append({**coco['images'][0], 'file_name': 'x.jpg'}),
+    '`id` of `images` should be unique': lambda c: c['images'].append({**c['images'][0], 'file_name': 'x.jpg'}),
     '`file_name` of `images` should be unique': lambda coco: coco['images'].append({**coco['images'][0], 'id': 99}),
     '`image_id` should be the id of one of `images`': set_value('image_id', 99),
     '`category_id` should be the id of one of `categories`': set_value('category_id', 2),

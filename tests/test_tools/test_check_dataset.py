@@ -66,7 +66,7 @@ def test_config_exit_status_table_and_json(parts, tmp_path, capsys):
 def test_unusable_arguments(parts, tmp_path, capsys):
     for argv, message in (
         ([str(tmp_path / 'no.py')], 'no.py: No such file or directory'),
-        (['--train', 'no.json', '--img-root', '.'], 'no.json: No such file or directory'),
+        (['--train', 'no.json', '--img-root', '.'], 'no.json is not there'),
         ([str(REPOSITORY / 'pyproject.toml')], 'error: '),
     ):
         assert tool.main(argv) == 2

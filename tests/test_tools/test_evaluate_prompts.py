@@ -53,7 +53,7 @@ def test_rows_of_a_perfect_and_a_blind_model(monkeypatch):
     monkeypatch.setattr(tool, 'Animals', lambda dataset: animals)
     monkeypatch.setattr(tool, 'annotation_path', lambda dataset: __file__)
     train = dict(annotations=[dict(bbox=[0, 0, 100, 100], keypoints=[10, 12, 2, 80, 20, 2, 20, 10, 2])])
-    monkeypatch.setattr(tool.json, 'loads', lambda text: train)
+    monkeypatch.setattr(tool, 'read', lambda path: train)
     peaks = np.stack([truth[:, 0, :2], truth[:, 1, :2], truth[:, 2, :2], *[[[99.0, 99.0]]] * 10], 1)
     monkeypatch.setattr(tool, 'predict', lambda *args: (truth[:, 1:, :2], peaks))
 
