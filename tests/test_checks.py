@@ -67,10 +67,10 @@ def test_a_missing_split_names_the_tool_that_makes_it(cfg):
 @pytest.mark.parametrize(
     ('content', 'reason'),
     [
-        ('', 'is not a COCO annotation file: it is no JSON, or cut short'),
-        ('{"images": [', 'is not a COCO annotation file: it is no JSON, or cut short'),
-        ('[1, 2]', 'is not a COCO annotation file: it is a list'),
-        ('{"images": []}', 'is not a COCO annotation file: there is no list `annotations`, `categories`'),
+        ('', 'not a COCO annotation file: it is no JSON, or cut short'),
+        ('{"images": [', 'not a COCO annotation file: it is no JSON, or cut short'),
+        ('[1, 2]', 'not a COCO annotation file: it is a list'),
+        ('{"images": []}', 'not a COCO annotation file: there is no list `annotations`, `categories`'),
         (json.dumps(coco([])), 'cannot be used: there are no images'),
         (json.dumps(coco(['1.jpg']) | dict(annotations=[dict(id=1, bbox=[0, 0, 1, 1])])), '.*there are no keypoints'),
         (json.dumps(coco(['1.jpg']) | dict(images=[dict(id=1)])), '.*image 1: file_name is missing'),
@@ -78,7 +78,7 @@ def test_a_missing_split_names_the_tool_that_makes_it(cfg):
 )
 def test_malformed_annotations_are_named(cfg, tmp_path, content, reason):
     (tmp_path / 'annotations/ap10k-train-split1.json').write_text(content)
-    with pytest.raises(ValueError, match=rf'ap10k-train-split1\.json {reason}'):
+    with pytest.raises(ValueError, match=rf'ap10k-train-split1\.json.* {reason}'):
         check_config(cfg, ('train',))
 
 

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.run(args)
     except OSError as error:
-        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        print(f'error: {f"{error.filename}: {error.strerror}" if error.filename else error}', file=sys.stderr)
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
     return 2

@@ -74,14 +74,19 @@ def read_part(part: Part, num_keypoints: int) -> list[Finding]:
     return [f for (level, what), cases in findings.items() for f in found(level, 'file', part.name, what, cases)]
 
 
-def check_gaps(part: Part) -> list[Finding]:
-    """Images without animals, and ids that the list of categories skips."""
+def check_gaps(part: Part, every: list) -> list[Finding]:
+    """Images without annotations, and ids that the list of categories skips; ``every`` has those that are refused."""
+    images, categories = ({ann[f] for ann in every if _has_id(ann, f)} for f in ('image_id', 'category_id'))
     ids = {category['id'] for category in part.coco['categories']}
-    gaps = [f'id {id_}' for id_ in range(1, max(ids, default=0)) if id_ not in ids][:1000]
-    empty = {image['id'] for image in part.coco['images']} - {ann['image_id'] for ann in part.coco['annotations']}
+    gaps = [f'id {id_}' for id_ in range(1, min(max(ids, default=0), 10_000)) if id_ not in ids | categories]
+    empty = {image['id'] for image in part.coco['images']} - images
     return found('warning', 'categories', part.name, 'lost category? `categories` skips an id', gaps) + found(
         'note', 'ids', part.name, 'image without annotations', sorted(empty)
     )
+
+
+def _has_id(entry: object, field: str) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get(field), int)
 
 
 def check_annotations(part: Part) -> list[Finding]:
@@ -240,8 +245,9 @@ def check(parts: list[Part], swaps: dict[str, str], prompts: list[str] | None, d
         findings += check_names('config', 'prompts', prompts, names)
         findings += check_flip(swaps, 'prompt', prompts) if len(prompts) == len(names) else []
     for part in parts:
+        every = part.coco['annotations']
         findings += read_part(part, len(names))
-        findings += check_gaps(part) + check_annotations(part) + check_eyes(part, names)
+        findings += check_gaps(part, every) + check_annotations(part) + check_eyes(part, names)
         for keypoints in {tuple(c['keypoints']) for c in part.coco['categories'] if c.get('keypoints')}:
             findings += check_names(part.name, 'category', list(keypoints), names)
         if decode:

@@ -35,7 +35,7 @@ def load(path: str | os.PathLike, lists: tuple[str, ...] = ('images', 'annotatio
         raise FileNotFoundError(f'The annotation file {path} is not there (from {Path.cwd()}).')
     raw = Path(path).read_bytes()
     if _is_deep(raw):
-        raise ValueError(f'{path} is not a COCO annotation file: it is nested more than {DEPTH} deep.')
+        raise ValueError(f'{path}: not a COCO annotation file: it is nested more than {DEPTH} deep.')
     try:
         with _without_collector():
             content = msgspec.json.decode(raw)
@@ -43,13 +43,13 @@ def load(path: str | os.PathLike, lists: tuple[str, ...] = ('images', 'annotatio
         try:
             content = json.loads(raw)
         except ValueError as error:
-            raise ValueError(f'{path} is not a COCO annotation file: it is no JSON, or cut short ({error}).') from error
+            raise ValueError(f'{path}: not a COCO annotation file: it is no JSON, or cut short ({error}).') from error
         if raw.startswith(b'\xef\xbb\xbf'):
             tell(path, {('warning', 'a byte-order mark is passed over'): ['at the beginning']})
     if isinstance(content, list):
-        raise ValueError(f'{path} is not a COCO annotation file: it is a list, of results maybe, and names no images.')
+        raise ValueError(f'{path}: not a COCO annotation file: it is a list, of results maybe, and names no images.')
     if absent := [key for key in lists if not isinstance(content, dict) or not isinstance(content.get(key), list)]:
-        raise ValueError(f'{path} is not a COCO annotation file: there is no list `{"`, `".join(absent)}`.')
+        raise ValueError(f'{path}: not a COCO annotation file: there is no list `{"`, `".join(absent)}`.')
     return content
 
 
@@ -147,7 +147,6 @@ def inspect(coco: dict, num_keypoints: int | None = None) -> Findings:
         findings['warning', 'annotations without keypoints are left out'] = cases
     coco['annotations'] = animals
     _check_entries(coco, {'images': Image, 'categories': Category, 'annotations': Animal}, findings)
-    check_unique(coco, 'annotations', 'id', findings)
     _check_keypoints(coco, num_keypoints, findings)
     return findings
 
@@ -157,6 +156,8 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
     every = {key: coco[key] for key in kinds}
     for key, kind in kinds.items():
         coco[key] = well_formed(coco[key], kind, findings)
+        if kind is not BoxAnnotation:
+            check_unique(coco, key, 'id', findings)
     for key in kinds.keys() & REFERENCES.keys():
         field = REFERENCES[key]
         ids = {entry['id'] for entry in coco[key]}
@@ -167,7 +168,6 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
                 case = f'annotation {ann.get("id", "")}: {field} is {ann[field]}'
                 findings['error', f'`{field}` should be the id of one of `{key}`'].append(case)
         coco['annotations'] = [ann for ann in coco['annotations'] if ann.get(field, 1) in ids]
-        check_unique(coco, key, 'id', findings)
     check_unique(coco, 'images', 'file_name', findings)
 
 
@@ -198,7 +198,7 @@ def _check_keypoints(coco: dict, num_keypoints: int | None, findings: Findings) 
             findings['error', 'the visibility of a keypoint should be 0, 1 or 2'].append(
                 f'annotation {ann["id"]}: {wrong}'
             )
-        elif labelled and not ann['area'] and not ann['iscrowd']:
+        elif labelled and not ann['area'] and not ann['iscrowd'] and all(ann['bbox'][2:]):
             findings['error', f'`area` should be {WANTED["area"]}'].append(f'annotation {ann["id"]}: area is 0')
         else:
             coco['annotations'].append(ann)

@@ -56,7 +56,7 @@ class Animal(Struct):
 
 
 NOUNS = {Image: 'image', Category: 'category', BoxAnnotation: 'annotation', Animal: 'annotation'}
-NAMES = 'a list of names'
+NAMES = 'a list of names, text without control characters'
 WANTED = {
     **dict.fromkeys(('id', 'image_id', 'category_id'), 'a whole number from 0'),
     **dict.fromkeys(('file_name', 'name'), 'text without control characters'),

@@ -48,7 +48,7 @@ def compare_sizes(images: list[dict], folder: str | os.PathLike) -> Findings:
         sizes = list(pool.map(image_size, [os.path.join(folder, image['file_name']) for image in images]))
     pairs = [(image, size, tuple(image[side] for side in SIDES)) for image, size in zip(images, sizes)]
     cases = [f'{image["file_name"]}: {size} and not {said}' for image, size, said in pairs if size and size != said]
-    what = '`width` and `height` should be those of the image as it is shown, turned as its EXIF entry says'
+    what = 'images are of another size than `width` and `height` say, shown as their EXIF entry turns them'
     return {('error', what): cases} if cases else {}
 
 

@@ -23,16 +23,16 @@ class PackKeypointInputs(BaseTransform):
                 leaves it, (1, K, 2), of which the first counts.
 
         Returns:
-            dict: ``inputs`` (3, H, W) uint8, ``keypoints`` (K, 2) float32, (x, y) in pixels of the network input, and 0
-            where unlabelled, whatever was there, and ``keypoint_weights`` (K,) float32, 0 = unlabelled.
+            dict: ``inputs`` (3, H, W) uint8, ``keypoints`` (K, 2) float32, (x, y) in pixels of the network input, and
+            ``keypoint_weights`` (K,) float32, 0 = unlabelled.
         """
         image = np.empty((3, *results['img'].shape[:2]), np.uint8)
         cv2.split(results['img'], list(image))  # into place: several times as fast as a transposed copy
-        places, visible = results['transformed_keypoints'][0], results['keypoints_visible'][0]
+        visible = results['keypoints_visible'][0]
         if visible.ndim == 2:
             visible = visible[:, 0]
         return dict(
             inputs=to_tensor(image),
-            keypoints=to_tensor(np.where(visible[:, None] > 0, places, 0).astype(np.float32)),
+            keypoints=to_tensor(results['transformed_keypoints'][0].astype(np.float32)),
             keypoint_weights=to_tensor(visible.astype(np.float32)),
         )

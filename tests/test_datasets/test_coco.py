@@ -151,7 +151,7 @@ def test_sizes_are_read_from_the_images_and_compared_with_them(folder, log):
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new('RGB', (32, 24)).save(folder / '3.png', format='JPEG', exif=turned)
-    with pytest.raises(ValueError, match=r'turned as its EXIF entry says \(1: 3\.png: \(24, 32\) and not \(32, 24\)\)'):
+    with pytest.raises(ValueError, match=r'of another size .* \(1: 3\.png: \(24, 32\) and not \(32, 24\)\)'):
         check_data(config(folder))
     (folder / '3.png').write_bytes(b'broken')
     check_data(config(folder))  # training takes another sample in its place

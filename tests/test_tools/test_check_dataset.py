@@ -111,5 +111,5 @@ def test_broken_copy_of_ap10k(tmp_path, capsys):
     assert found == {
         'missing': ['000000000004.jpg'],
         '`id` of `annotations` should be unique': ['6 is that of 2'],
-        '`category_id` should be the id of one of `categories`': ['annotation 1: category_id is 1'],
+        '`category_id` should be the id of one of `categories`': ['annotation 6: category_id is 1'],
     }

@@ -171,7 +171,7 @@ def test_errors_name_file_and_remedy(train, val, tmp_path, monkeypatch, capsys):
     Path('bad.json').write_text('{')
     assert error('fraction', 'bad.json', '--percent', 5).startswith('error: bad.json: ')
     Path('bad.json').write_text('[]')
-    assert 'bad.json is not a COCO annotation file' in error('fraction', 'bad.json', '--percent', 5)
+    assert 'bad.json: not a COCO annotation file' in error('fraction', 'bad.json', '--percent', 5)
     source = json.loads(train.read_bytes())
     del source['categories'][0]['supercategory'], source['annotations'][0]['family']
     Path('bad.json').write_text(json.dumps(source))
