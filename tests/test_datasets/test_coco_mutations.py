@@ -56,7 +56,7 @@ PLACES |= {
 
 def put(entry: dict | list, key: object, value: object) -> None:
     if value is MISSING:
-        del entry[key]
+        entry.pop(key, None) if isinstance(entry, dict) else entry.pop(key)
     else:
         entry[key] = copy.deepcopy(value)
 
