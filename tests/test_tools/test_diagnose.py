@@ -1,0 +1,47 @@
+"""What the parts of a CLAMP do, on drawn animals and the demo's small model with random weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from clamp.datasets.synthetic import generate_dataset
+from tests.conftest import load_tool
+
+CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
+
+
+@pytest.fixture
+def diagnose(tmp_path, monkeypatch):
+    generate_dataset(tmp_path / 'data/demo', 4, 4, num_workers=1)
+    monkeypatch.chdir(tmp_path)
+    return load_tool('diagnose')
+
+
+def test_peaks_by_hand():
+    """On 2x2 cells of a 32x32 input, a cell's centre is 8 or 24 pixels from the edge: the pixels 7.5 and 23.5."""
+    maps = torch.zeros(1, 2, 2, 2)
+    maps[0, 0, 0, 1] = maps[0, 1, 1, 0] = 1.0
+    (right, low) = load_tool('diagnose').peaks(maps, (32, 32))[0]
+    assert right[0] > 20 > 12 > right[1]
+    assert low.tolist() == right.flip(0).tolist()
+
+
+def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
+    options = ['train_dataloader.batch_size=4', 'test_dataloader.batch_size=4']
+    diagnose.main([CONFIG, '--batches', '1', '--json', 'found.json', '--cfg-options', *options])
+    found = json.loads(Path('found.json').read_text())
+    assert set(found['losses']) == {'loss_kpt', 'loss_spatial', 'loss_feature'}
+    assert found['losses']['loss_kpt']['cosine'] == pytest.approx(1, abs=1e-3)
+    assert all(row['norm'] > 0 for row in found['losses'].values())
+    assert found['scalars'] == {'gamma, mean size': pytest.approx(1e-3), '1 / temperature': pytest.approx(1 / 0.07)}
+    for pck in found['pck'].values():
+        assert list(pck) == ['mean', *found['keypoints']]
+        assert all(0 <= value <= 100 for value in pck.values())
+    assert 'loss_spatial' in capsys.readouterr().out
+
+
+def test_a_baseline_has_no_such_parts(diagnose, capsys):
+    with pytest.raises(SystemExit, match='has a HeatmapHead: what is measured are the parts of a CLAMPHead'):
+        diagnose.main([CONFIG.replace('clamp_', 'simplebaseline_')])

@@ -1,0 +1,172 @@
+"""What the parts of a CLAMP do for its poses: where a gain comes from, or why there is none.
+
+    python tools/diagnose.py configs/animalpose/clamp_lite0-minilm.py work_dirs/.../epoch_6.pth
+    python tools/diagnose.py configs/animalpose/clamp_lite0-minilm.py           # before training
+
+It prints, for training data, each loss with its share of the gradient that the image tower gets, and for test data
+how often the peak of the score map, that of the heatmap, and that of the heatmap without the score map are within 0.1
+of the box's longer side, keypoint by keypoint.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.settings import Options
+
+THRESHOLD = 0.1  # of the longer side of the animal's box
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file of a CLAMP')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth); without it, the model before training')
+    parser.add_argument('--batches', type=int, default=4, help='batches for the gradients (default: %(default)s)')
+    parser.add_argument('--images', type=int, help='at most so many animals of the test set (default: all)')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE', help='keep the numbers')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, help='override settings')
+    return parser.parse_args(argv)
+
+
+def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str, float]]:
+    """Compare the gradients of the losses at the image tower.
+
+    Returns:
+        dict: By loss, the means over the batches of its value (with its weight), of the norm of its gradient at the
+        trunk's parameters, and of the cosine of that gradient with that of ``loss_kpt``.
+    """
+    parameters = [p for name, p in model.backbone.named_parameters() if p.requires_grad and not name.endswith('.proj')]
+    found: dict[str, list] = {}
+    for batch in tqdm(batches, desc='gradients'):
+        losses = model.loss(**model.data_preprocessor(batch, training=True))
+        gradients = {}
+        for name, loss in losses.items():
+            parts = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+            gradients[name] = torch.cat([part.flatten() for part in parts if part is not None])
+        for name, gradient in gradients.items():
+            reference = gradients['loss_kpt']
+            cosine = F.cosine_similarity(gradient, reference, dim=0) if len(gradient) == len(reference) else torch.nan
+            found.setdefault(name, []).append([float(losses[name]), float(gradient.norm()), float(cosine)])
+    return {name: dict(zip(('value', 'norm', 'cosine'), np.mean(rows, axis=0))) for name, rows in found.items()}
+
+
+def peaks(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the places of the maxima of maps (B, K, h, w), (x, y) in pixels of an input of ``size`` (W, H)."""
+    width, height = size
+    fine = F.interpolate(maps, size=(height // 4, width // 4), mode='bicubic', align_corners=False)
+    index = fine.flatten(2).argmax(dim=-1)  # (B, K)
+    return torch.stack([index % (width // 4), index // (width // 4)], dim=-1) * 4 + 1.5
+
+
+@torch.no_grad()
+def keypoint_hits(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
+    """Say which labelled keypoints are found by what, for one batch of the test set.
+
+    Returns:
+        dict[str, np.ndarray]: ``labelled``, and by map whether its peak is within the threshold, each (B, K) bool.
+    """
+    data = model.data_preprocessor(batch)
+    samples = data['data_samples']
+    feats = model.extract_feat(data['inputs'])
+    head = model.head
+    score_map, _ = head.compute_score_map(feats)
+    compute = head.compute_score_map
+    try:
+        maps = {'score map': score_map, 'heatmap': head.forward(feats)}
+        head.compute_score_map = lambda feats, texts=None: (torch.zeros_like(score_map), None)
+        maps['heatmap, score map zeroed'] = head.forward(feats)
+    finally:
+        head.compute_score_map = compute
+    size = samples[0].metainfo['input_size']
+    gt = np.concatenate([sample.gt_instances.keypoints for sample in samples])  # (B, K, 2), pixels of the image
+    labelled = np.concatenate([sample.gt_instances.keypoints_visible for sample in samples]) > 0
+    boxes = np.concatenate([sample.gt_instances.bboxes for sample in samples])  # (B, 4), two corners
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)[:, None]
+    centres, scales = (
+        np.stack([sample.metainfo[f'input_{what}'] for sample in samples]) for what in ('center', 'scale')
+    )
+    hits = {'labelled': labelled}
+    for name, each in maps.items():
+        places = peaks(each.float(), size).numpy() / size * scales[:, None] + centres[:, None] - 0.5 * scales[:, None]
+        hits[name] = labelled & (np.linalg.norm(places - gt, axis=-1) <= THRESHOLD * longer)
+    return hits
+
+
+def to_text(result: dict) -> str:
+    """Write the numbers as two tables."""
+    lines = [f'{"loss":14} {"value":>10} {"gradient":>10} {"share":>6} {"cosine with loss_kpt":>21}']
+    total = sum(row['norm'] for row in result['losses'].values())
+    for name, row in result['losses'].items():
+        lines.append(
+            f'{name:14} {row["value"]:10.6f} {row["norm"]:10.6f} {row["norm"] / total:6.0%} {row["cosine"]:21.2f}'
+        )
+    lines += ['', *(f'{name} {value:.4f}' for name, value in result['scalars'].items()), '']
+    maps = list(result['pck'])
+    lines.append(f'{f"PCK@{THRESHOLD}, %":20} ' + ' '.join(f'{name:>26}' for name in maps))
+    for row in ['mean', *result['keypoints']]:
+        lines.append(f'{row:20} ' + ' '.join(f'{result["pck"][name][row]:26.1f}' for name in maps))
+    return '\n'.join(lines)
+
+
+def diagnose(args: argparse.Namespace) -> dict:
+    """Measure what the module's docstring lists."""
+    init_default_scope('mmpose')
+    cfg = read_config(args.config, args.cfg_options)
+    if cfg.model.head.type != 'CLAMPHead':
+        raise ValueError(f'{args.config} has a {cfg.model.head.type}: what is measured are the parts of a CLAMPHead.')
+    check_config(cfg, ('train', 'test') if args.checkpoint is None else ('test',))
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    if args.checkpoint:
+        check_checkpoint(args.checkpoint)
+        load_checkpoint(model, args.checkpoint, map_location='cpu')
+    else:
+        model.init_weights()
+    for part in ('train', 'test'):
+        cfg[f'{part}_dataloader'].update(num_workers=0, persistent_workers=False)
+    loader = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))
+    losses = gradient_shares(model.train(), [next(loader) for _ in range(args.batches)])
+    loader, hits = Runner.build_dataloader(cfg.test_dataloader), []
+    for batch in tqdm(loader, desc='test set'):
+        hits.append(keypoint_hits(model.eval(), batch))
+        if args.images and sum(len(each['labelled']) for each in hits) >= args.images:
+            break
+    hits = {name: np.concatenate([each[name] for each in hits]) for name in hits[0]}
+    labelled, names = hits.pop('labelled').sum(axis=0), model.head.prompt_learner.keypoint_names
+    pck = {}
+    for name, found in hits.items():
+        by_keypoint = 100 * found.sum(axis=0) / np.maximum(labelled, 1)
+        pck[name] = dict(mean=float(by_keypoint.mean())) | dict(zip(names, by_keypoint.tolist()))
+    scalars = {}
+    if (attention := model.head.prompt_learner.cross_attention) is not None:
+        scalars['gamma, mean size'] = attention.gamma.abs().mean().item()
+    if model.head.feature_loss:
+        scalars['1 / temperature'] = model.head.feature_loss.logit_scale.exp().item()
+    return dict(losses=losses, scalars=scalars, keypoints=names, pck=pck)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        result = diagnose(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(to_text(result))
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
