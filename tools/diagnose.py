@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmpose.registry import MODELS
@@ -122,6 +123,7 @@ def to_text(result: dict) -> str:
 
 def diagnose(args: argparse.Namespace) -> dict:
     """Measure what the module's docstring lists."""
+    MMLogger.get_current_instance().setLevel('WARNING')  # init_weights lists the origin of each weight
     init_default_scope('mmpose')
     cfg = read_config(args.config, args.cfg_options)
     if cfg.model.head.type != 'CLAMPHead':
