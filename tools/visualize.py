@@ -28,7 +28,7 @@ from tqdm import tqdm
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, output_file, read_config
 from clamp.inference import PosePredictor
-from clamp.models.clip_weights import find_weights
+from clamp.models.clip import check_weights
 from clamp.settings import Options
 from clamp.visualization import (
     CROP_SIZE,
@@ -156,12 +156,11 @@ def initial_model(cfg: Config, device: torch.device) -> tuple[nn.Module, str]:
     model = copy.deepcopy(cfg.model)
     towers = [model.backbone.clip, model.head.prompt_learner.text_encoder]
     towers = [tower for tower in towers if tower and tower.get('pretrained')]
-    weights = 'CLIP weights' if towers else 'random weights'
+    weights = 'pretrained weights' if towers else 'random weights'
     try:
-        for tower in towers:
-            find_weights(tower.get('model_name'), tower.pretrained)
+        check_weights(model.backbone.clip, model.head.prompt_learner.text_encoder)
     except FileNotFoundError as error:
-        print(f'{error}\nBefore training: random weights in place of CLIP.', file=sys.stderr)
+        print(f'{error}\nBefore training: random weights in place of pretrained ones.', file=sys.stderr)
         weights = 'random weights'
         for tower in towers:
             tower.pretrained = None
