@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import open_clip
-import torch
 from huggingface_hub.utils.sha import sha_fileobj
 from open_clip.model import convert_to_custom_text_state_dict
 from open_clip.pretrained import (
@@ -19,6 +18,8 @@ from open_clip.pretrained import (
     list_pretrained_tags_by_model,
 )
 from torch import Tensor
+
+from .torchscript import read_torchscript
 
 OFFLINE_HELP = (
     'Fetch {sources}, put it anywhere here and give its path in the config: '
@@ -150,7 +151,7 @@ def network_answers(timeout: float = 5) -> bool:
 
 @lru_cache(maxsize=1)  # both towers come from one file: it is read once
 def read_weights(path: str, mtime_ns: int = 0) -> tuple[dict[str, Tensor], bool | None]:
-    """Read a CLIP weight file of any of the usual formats.
+    """Read a CLIP weight file of any of the usual formats. Nothing in the file is run.
 
     Args:
         path (str): An OpenAI TorchScript archive, or open_clip's ``.pt``, ``.bin`` or ``.safetensors``.
@@ -167,7 +168,7 @@ def read_weights(path: str, mtime_ns: int = 0) -> tuple[dict[str, Tensor], bool 
         members = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
         is_openai = any(member.endswith('constants.pkl') for member in members)  # a TorchScript archive
         if is_openai:
-            state_dict = dict(torch.jit.load(path, map_location='cpu').state_dict())
+            state_dict = read_torchscript(path)
         else:
             state_dict = open_clip.factory.load_state_dict(path)
     except Exception as error:
