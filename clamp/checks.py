@@ -1,9 +1,7 @@
 """Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
 
-import argparse
 import os.path as osp
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,24 +20,6 @@ DATA_HELP = 'The README, section "Data", says where to get the data and where it
 SPLIT_HELP = (
     'tools/make_splits.py makes it: the first lines of the config name the command, docs/protocols.md the options.'
 )
-
-
-def output_file(*suffixes: str) -> Callable[[str], Path]:
-    """Return a ``type`` for an argument of :mod:`argparse` that names a file to write, checked before any work is done.
-
-    Args:
-        *suffixes (str): The endings that it may have, such as ``'.json'``. Defaults to any.
-    """
-
-    def check(name: str) -> Path:
-        path = Path(name)
-        if suffixes and path.suffix not in suffixes:
-            raise argparse.ArgumentTypeError(f'{name} should end in {" or ".join(suffixes)}')
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise argparse.ArgumentTypeError(f'{name} cannot be written: name a file in a folder that exists')
-        return path
-
-    return check
 
 
 def check_work_dir(path: str) -> None:
@@ -227,10 +207,15 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is cut short, is no checkpoint of MMEngine, or is of another model.
+        ValueError: If it is cut short or exported, is no checkpoint of MMEngine, or is of another model.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
+    if path.endswith('.onnx'):
+        raise ValueError(
+            f'{path} is an exported model, which tools/predict.py, tools/test.py and tools/demo_app.py alone take: give '
+            'the checkpoint (.pth) that it was made of.'
+        )
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:

@@ -30,7 +30,7 @@ from mmengine.registry import init_default_scope
 
 import clamp
 from clamp import benchmark
-from clamp.checks import output_file
+from clamp.command_line import output_file
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'

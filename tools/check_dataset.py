@@ -20,7 +20,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from clamp.checks import output_file
+from clamp.command_line import output_file
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
 

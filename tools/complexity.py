@@ -23,7 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import output_file, read_config
+from clamp.checks import read_config
+from clamp.command_line import output_file
 from clamp.models.clip import clip_config
 from clamp.settings import Options
 

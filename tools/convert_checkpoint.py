@@ -15,7 +15,8 @@ from mmpose.registry import MODELS
 from torch import Tensor
 
 import clamp
-from clamp.checks import check_checkpoint, output_file
+from clamp.checks import check_checkpoint
+from clamp.command_line import output_file
 
 CONFIG = 'configs/ap10k/clamp_{}_released.py'
 

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.command_line import output_file
 from clamp.inference import PosePredictor
 from clamp.settings import Options
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints

@@ -18,7 +18,8 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import annotation_path, check_config, check_data, output_file, read_config
+from clamp.checks import annotation_path, check_config, check_data, read_config
+from clamp.command_line import output_file
 from clamp.datasets.coco import read
 from clamp.datasets.mean_pose import mean_pose
 from clamp.inference import PosePredictor

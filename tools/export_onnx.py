@@ -25,7 +25,8 @@ from rich.table import Table
 from torch import nn
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, dataset_metainfo, output_file, read_config
+from clamp.checks import check_checkpoint, dataset_metainfo, read_config
+from clamp.command_line import output_file
 from clamp.settings import Options
 
 BATCH_SIZES = (1, 8)

@@ -17,21 +17,23 @@ from pathlib import Path
 from mmengine.config import Config
 
 from clamp.checks import check_config, check_data
+from clamp.command_line import check_printable
 from clamp.datasets import audit, coco, splits
 from clamp.datasets.door import check_use, fill_sizes
+from clamp.datasets.names import readable, spell_out, words
 from clamp.datasets.new_dataset import (
     SIGMA,
     hold_out,
     keypoints_of,
     known_keypoints,
     make_metainfo,
-    readable,
+    sides_of,
 )
 
 SIZES = {'vitb': '256x256', 'r50': '256x256', 'tiny': '128x128'}
 METHODS = {'clamp': 'CLAMP', 'simplebaseline': 'SimpleBaseline'}
 BASE = """\
-# Written by tools/new_dataset.py, of {source}.
+# Written by tools/new_dataset.py, of {source!r}.
 _base_ = './animalpose_{size}.py'  # its pipelines and loaders
 
 # The prompts: change the names freely, their order is the data set's.
@@ -80,6 +82,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='which images are held out (default: 0)')
     parser.add_argument('--name', help="the data set's name (default: the file's)")
     parser.add_argument('--backbone', choices=SIZES, default='vitb', help='of both configs (default: vitb)')
+    parser.add_argument(
+        '--pair',
+        nargs=2,
+        action='append',
+        default=[],
+        metavar=('LEFT', 'RIGHT'),
+        help='two keypoints that mirror each other, where their names do not tell; once for each pair',
+    )
     parser.add_argument('--force', action='store_true', help='write over files that are there')
     args = parser.parse_args(argv)
     args.name = args.name or re.sub(r'\W+', '_', args.ann.stem)
@@ -109,7 +119,11 @@ def find_images(args: argparse.Namespace, names: list[str]) -> Path:
 
 
 def render_base(args: argparse.Namespace, metainfo: dict, images: Path) -> str:
-    """Return the config of the data set."""
+    """Return the config of the data set, in which all that comes from files is written as Python's own literals.
+
+    Raises:
+        ValueError: If the name of the source or of the folder of images could do more than name it.
+    """
     names = [info['name'] for info in metainfo['keypoint_info'].values()]
     keypoints, links = (
         '\n'.join(
@@ -117,16 +131,17 @@ def render_base(args: argparse.Namespace, metainfo: dict, images: Path) -> str:
         )
         for infos in (metainfo['keypoint_info'], metainfo['skeleton_info'])
     )
+    check_printable(str(args.ann), str(images))
     prefix = images if args.images and images.is_absolute() else os.path.relpath(images, Path('data', args.name))
     return BASE.format(
-        source=args.ann,
+        source=str(args.ann),
         size=SIZES[args.backbone],
-        prompts='\n'.join(f'    {readable(name)!r},' for name in names),
+        prompts='\n'.join(f'    {readable(name)!r},' for name in spell_out(names)),
         name=args.name,
         keypoints=keypoints,
         links=links,
         k=len(names),
-        sigmas='\n'.join(f'        {sigma},  # {name}' for name, sigma in zip(names, metainfo['sigmas'])),
+        sigmas='\n'.join(f'        {sigma},  # {name!r}' for name, sigma in zip(names, metainfo['sigmas'])),
         images=f'{prefix}/',
     )
 
@@ -167,7 +182,7 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     if keypoints_of(val)[0] != names:
         raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')
     splits.check_disjoint(train, val)
-    metainfo = make_metainfo(args.name, names, skeleton)
+    metainfo = make_metainfo(args.name, names, skeleton, args.pair)
     images = find_images(args, [image['file_name'] for part in (train, val) for image in part['images']])
     for part, ann_file in ((train, args.ann), (val, args.val or args.ann)):
         findings = fill_sizes(part['images'], images)
@@ -190,17 +205,22 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     return list(leaves), metainfo, parts
 
 
-def describe(metainfo: dict, parts: list[audit.Part]) -> None:
+def describe(metainfo: dict, parts: list[audit.Part], pairs: list[list[str]]) -> None:
     """Say what was worked out, and what was assumed."""
     names = [info['name'] for info in metainfo['keypoint_info'].values()]
     for part in parts:
         print(f'{part.name}: {len(part.coco["images"])} images, {len(part.coco["annotations"])} animals')
-    pairs = sum(bool(info['swap']) for info in metainfo['keypoint_info'].values()) // 2
-    print(f'{len(names)} keypoints, {pairs} pairs of left and right: {", ".join(map(readable, names))}')
+    spelled, sides = spell_out(names), sides_of(names, pairs)
+    print(f'{len(names)} keypoints, {sides.count("left")} pairs of left and right: {", ".join(map(readable, spelled))}')
+    if 'left' not in sides:
+        print(
+            'warning: no name tells left from right. If some do, give each pair with --pair LEFT RIGHT: as it is, '
+            'training would take the left ones of mirrored images for the right ones'
+        )
     if not metainfo['skeleton_info']:
         print('no skeleton in the file: poses will be drawn as points; add links to skeleton_info if you want lines')
-    known = known_keypoints(names)
-    if assumed := [name for name in names if audit.words(name) not in known]:
+    known = known_keypoints(spelled)
+    if assumed := [name for name, spoken in zip(names, spelled) if words(spoken) not in known]:
         print(f'sigma {SIGMA}, assumed, for {", ".join(assumed)}: AP depends on it, set your own in `sigmas`')
 
 
@@ -208,12 +228,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         leaves, metainfo, parts = make(args)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    describe(metainfo, parts)
+    describe(metainfo, parts, args.pair)
     print('checking all annotations and images ...')
     swaps = {info['name']: info['swap'] or info['name'] for info in metainfo['keypoint_info'].values()}
-    findings = audit.check(parts, swaps, [readable(name) for name in swaps], decode=True)
+    findings = audit.check(parts, swaps, [readable(name) for name in spell_out(list(swaps))], decode=True)
     for f in findings:
         print(f'  {f.level}, {f.part}: {f.message} ({f.count}: {", ".join(f.examples)})')
     failed = any(f.level == 'error' for f in findings)

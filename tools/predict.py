@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 from tqdm import tqdm
 
+from clamp.command_line import at_least, inside, output_folder
 from clamp.inference import Pose, PosePredictor, ScoreMap, check_boxes, clip_box
 from clamp.inference.detection import AnimalDetector
 from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, read_frames
@@ -29,6 +30,7 @@ from clamp.settings import Options
 from clamp.visualization import draw_pose, overlay_score_map
 
 TILE = 480  # of a drawn score map, in pixels of its longer side
+WIDEST = 8000  # picture, in pixels: MPEG-4 takes 8191
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +38,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
     parser.add_argument('inputs', nargs='+', metavar='input', help='image, folder, video, or a quoted pattern of them')
-    parser.add_argument('--out', default='predictions', help='new folder for the results (default: predictions)')
+    parser.add_argument(
+        '--out', type=output_folder, default='predictions', help='new folder for the results (default: predictions)'
+    )
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument('--boxes', metavar='COCO.json', help='boxes of the animals; without any, the whole image is one')
     boxes.add_argument('--box', metavar='X,Y,WIDTH,HEIGHT', help='one box for every image, in pixels')
@@ -50,7 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--prompts', nargs='+', metavar='TEXT', help='texts whose score maps are drawn, trained on or not'
     )
-    parser.add_argument('--batch-size', type=int, default=32, help='animals at once (default: 32)')
+    parser.add_argument('--batch-size', type=at_least(1), default=32, help='animals at once (default: 32)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
@@ -76,13 +80,14 @@ class PredictionWriter:
     each text.
 
     Args:
-        folder (str): Where to write.
+        folder (Path): Where to write.
         predictor (PosePredictor): Knows the keypoints.
-        texts (list[str], optional): Whose score maps are drawn. Defaults to None, no score maps.
+        texts (list[str], optional): Whose score maps are drawn. None for no score maps.
+        skipped (list[str]): What cannot be written is named here.
     """
 
-    def __init__(self, folder: str, predictor: PosePredictor, texts: list[str] | None = None):
-        self.folder, self.predictor, self.texts = Path(folder), predictor, texts
+    def __init__(self, folder: Path, predictor: PosePredictor, texts: list[str] | None, skipped: list[str]):
+        self.folder, self.predictor, self.texts, self.skipped = folder, predictor, texts, skipped
         self.results: list[dict] = []
         self.keypoints: list[tuple] = []
         self.prompts: list[tuple] = []
@@ -99,19 +104,19 @@ class PredictionWriter:
         if not frame.number:  # the next file
             self._close_videos()
         drawn = frame.image
-        place = (frame.source.name, '' if frame.number is None else frame.number)
+        place = (as_text(frame.source.name), '' if frame.number is None else frame.number)
         for animal, pose in enumerate(poses):
             drawn = draw_pose(drawn, pose.keypoints, self.predictor.metainfo, scores=pose.scores)
             self.results.append(self._result(frame, animal, pose))
             for name, (x, y), score in zip(self.predictor.keypoint_names, pose.keypoints, pose.scores):
-                self.keypoints.append((*place, animal, name, f'{x:.2f}', f'{y:.2f}', f'{score:.4f}'))
+                self.keypoints.append((*place, animal, as_text(name), f'{x:.2f}', f'{y:.2f}', f'{score:.4f}'))
         self._save(frame, drawn, 'poses')
         if maps is None:
             return
         for animal, score_map in enumerate(maps):
             best = score_map.values.max((1, 2))
             for text, (x, y), cosine in zip(score_map.texts, score_map.peaks(), best):
-                self.prompts.append((*place, animal, text, f'{x:.2f}', f'{y:.2f}', f'{cosine:.4f}'))
+                self.prompts.append((*place, animal, as_text(text), f'{x:.2f}', f'{y:.2f}', f'{cosine:.4f}'))
         self._save(frame, draw_score_maps(frame.image, maps, self.texts), 'prompts')
 
     @staticmethod
@@ -127,19 +132,18 @@ class PredictionWriter:
         )
 
     def _save(self, frame: Frame, image: np.ndarray, kind: str) -> None:
-        path = self.folder / kind / frame.source.name
+        path = inside(self.folder / kind, frame.source.picture)
         path.parent.mkdir(parents=True, exist_ok=True)
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if not frame.source.is_video:
-            if not cv2.imwrite(str(path), bgr):
-                raise ValueError(f'{path} cannot be written.')
+            path.write_bytes(cv2.imencode(path.suffix, bgr)[1])
             return
-        path = path if path.suffix.lower() == '.mp4' else Path(f'{path}.mp4')
         if path not in self.videos:
             size = bgr.shape[1::-1]
             self.videos[path] = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.rate, size)
             if not self.videos[path].isOpened():
-                raise ValueError(f'OpenCV cannot write the video {path}: its build may lack the MPEG-4 codec.')
+                rate = f'{size[0]}x{size[1]} pixels, {frame.rate:g} frames per second'
+                self.skipped.append(f'{path} cannot be written by OpenCV: MPEG-4, {rate}')
         self.videos[path].write(bgr)
 
     def _close_videos(self) -> None:
@@ -156,8 +160,13 @@ class PredictionWriter:
             self._write_csv('prompts.csv', [*columns, 'text', 'x', 'y', 'cosine'], self.prompts)
 
     def _write_csv(self, name: str, columns: list[str], rows: list[tuple]) -> None:
-        with open(self.folder / name, 'w', newline='', encoding='utf-8') as f:
+        with open(self.folder / name, 'w', newline='', encoding='utf-8', errors='backslashreplace') as f:
             csv.writer(f).writerows([columns, *rows])
+
+
+def as_text(text: str) -> str:
+    """Return a text as a cell of a table which no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t', '\r')) else text
 
 
 def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -> np.ndarray:
@@ -172,10 +181,10 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
         texts (list[str]): The P texts.
 
     Returns:
-        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``; plain tiles without animals, as
-        all frames of a video must be of one size.
+        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``, or less where P W' would be too
+        wide for a video; plain tiles without animals, as all frames of a video must be of one size.
     """
-    scale = TILE / max(image.shape[:2])
+    scale = min(TILE / max(image.shape[:2]), WIDEST / len(texts) / image.shape[1])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not maps:
         return np.hstack([small] * len(texts))
@@ -232,21 +241,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     skipped: list[str] = []
     try:
-        if args.batch_size < 1:
-            raise ValueError(f'--batch-size is {args.batch_size}, but should be 1 or more.')
-        if os.path.isdir(args.out) and os.listdir(args.out):
-            raise ValueError(f'The folder {args.out} is not empty. Name another with --out, or empty it.')
         boxes = CocoBoxes(args.boxes) if args.boxes else None
         box = parse_box(args.box) if args.box else None
-        sources = find_sources(args.inputs, boxes)
+        sources, said = find_sources(args.inputs, boxes)
+        print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
         predictor = PosePredictor(args.config, args.checkpoint, args.device, args.cfg_options)
         detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
         if args.prompts:
             predictor.check_texts(args.prompts)
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
-        with PredictionWriter(args.out, predictor, args.prompts) as writer:
+        with PredictionWriter(args.out, predictor, args.prompts, skipped) as writer:
             predict(predictor, find_boxes(frames, box, detector, skipped), args.prompts, args.batch_size, writer)
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{len(writer.results)} animals in {writer.num_frames} frames: {os.path.abspath(args.out)}')
     if skipped:

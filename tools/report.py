@@ -15,7 +15,8 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 from mmengine.config import Config
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.command_line import output_file
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
 from clamp.settings import Options

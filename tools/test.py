@@ -14,7 +14,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, check_work_dir, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.command_line import output_file
 from clamp.engine import check_launcher, leave_process_group
 from clamp.onnx.estimator import onnx_estimator
 from clamp.settings import Options

@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.command_line import output_file
 from clamp.inference import PosePredictor
 from clamp.models.clip import check_weights
 from clamp.settings import Options

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from ..inference import check_boxes, clip_box
-from ..inference.media import read_image
+from ..inference.media import is_heic, open_image, read_image
 
 MIN_SIDE, MAX_PIXELS = 16, 50_000_000  # of an image that is taken
 MAX_TEXTS, MAX_CHARACTERS = 100, 200
@@ -21,11 +21,13 @@ def read_upload(path: str | None) -> np.ndarray:
         raise ValueError('There is no image yet: drop one, or take the example.')
     name = Path(path).name
     try:
-        with Image.open(path) as header:  # the size alone: a file of a few kB may hold gigabytes of pixels
+        with open_image(path) as header:  # the size alone: a file of a few kB may hold gigabytes of pixels
             width, height = header.size
         fits = min(width, height) >= MIN_SIDE and width * height <= MAX_PIXELS
         image = read_image(path) if fits else None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if is_heic(path):
+            raise ValueError(f'{name} is HEIC: save it as JPEG, or install pillow-heif.') from error
         raise ValueError(f'{name} cannot be read: it is broken, no image, or far too large.') from error
     if image is None:
         raise ValueError(

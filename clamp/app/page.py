@@ -88,7 +88,7 @@ class PoseDemo:
     def _lay_out_maps(self) -> None:
         gr.Markdown('## Score maps')
         if not self.has_prompts:
-            gr.Markdown('This model has no prompts, hence no score maps. Use a config of CLAMP.')
+            gr.Markdown('This model has no prompts, hence no score maps. Use a config and a checkpoint (.pth) of CLAMP.')
         with gr.Row(visible=self.has_prompts):
             with gr.Column(scale=1, min_width=240):
                 names = '\n'.join(self.predictor.keypoint_names)

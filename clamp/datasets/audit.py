@@ -5,7 +5,6 @@ pass. Each check takes one part of a data set, or two, and returns its findings.
 """
 
 import os
-import re
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from PIL import Image
 
 from . import coco, splits
 from .door import check_use, fill_sizes, image_size
+from .names import MIRROR, mirrored, spell_out, words
 
-SHORT = {'l': 'left', 'r': 'right', 'f': 'front', 'b': 'back', 'of': ''}
-MIRROR = {'left': 'right', 'right': 'left'}
 NEAR = 4  # perceptual hashes of 64 bits that differ in at most so many are called near-duplicates
 # Level, check, message, and which animals it is said of. p: the (M, 2) labelled keypoints; b: the box x, y, w, h; s:
 # the image's (w, h), all in pixels
@@ -104,31 +102,16 @@ def check_annotations(part: Part) -> list[Finding]:
     return [f for (level, check, message), ids in cases.items() for f in found(level, check, part.name, message, ids)]
 
 
-def split_name(name: str) -> list[str]:
-    """The words of a keypoint's name, in lower case: 'L_F_Paw' is l, f, paw; 'LeftEye', 'lefteye' is left, eye."""
-    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name).lower()
-    return re.findall(r'[^\W_]+', re.sub(r'\b(left|right)(?=[a-z])', r'\1 ', spaced))
-
-
-def words(name: str) -> tuple[str, ...]:
-    """A keypoint's name as words: 'L_F_Paw', 'left_front_paw' and 'left front paw' are the same."""
-    return tuple(filter(None, (SHORT.get(word, word) for word in split_name(name))))
-
-
-def mirrored(name: str) -> tuple[str, ...]:
-    """A keypoint's name as words, left and right swapped."""
-    return tuple(MIRROR.get(word, word) for word in words(name))
-
-
 def check_flip(swaps: dict[str, str], what: str, names: list[str]) -> list[Finding]:
     """Whether names swap left and right where a flip does: ``swaps`` maps each keypoint of the data set to its mirror
-    image, ``names`` are the keypoints or the prompts in the same order."""
-    name_of = dict(zip(swaps, names))
-    wrong = [
-        f'{name_of[keypoint]} -> {name_of.get(swap, swap)}'
-        for keypoint, swap in swaps.items()
-        if swaps.get(swap) != keypoint or mirrored(name_of[keypoint]) != words(name_of[swap])
-    ]
+    image, ``names`` are the keypoints or the prompts in the same order. Names in which no side is known may swap too."""
+    name_of, spelled = dict(zip(swaps, names)), dict(zip(swaps, spell_out(names)))
+    wrong = []
+    for keypoint, swap in swaps.items():
+        name, other = spelled[keypoint], spelled.get(swap, swap)
+        sides = set(words(name) + words(other)) & MIRROR.keys()
+        if swaps.get(swap) != keypoint or (mirrored(name) != words(other) and (sides or name == other)):
+            wrong.append(f'{name_of[keypoint]} -> {name_of.get(swap, swap)}')
     return found('error', 'left/right', 'config', f'{what} whose flip pair does not swap left and right', wrong)
 
 
@@ -136,12 +119,12 @@ def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[
     """Whether prompts or a category's keypoints are the data set's, ``names``, in its order."""
     if len(got) != len(names):
         return found('error', 'names', part, f'{what}: {len(got)} names, the data set has {len(names)}', got)
-    known = {frozenset(words(name)) for name in names}
-    other = [(g, n) for g, n in zip(got, names) if frozenset(words(g)) != frozenset(words(n))]
-    moved = [(g, n) for g, n in other if frozenset(words(g)) in known]
-    order = (
-        'left and right swapped' if all(mirrored(g) == words(n) for g, n in moved) else "not in the data set's order"
-    )
+    words_of = dict(zip((*got, *names), map(words, (*spell_out(got), *spell_out(names)))))
+    known = {frozenset(words_of[name]) for name in names}
+    other = [(g, n) for g, n in zip(got, names) if frozenset(words_of[g]) != frozenset(words_of[n])]
+    moved = [(g, n) for g, n in other if frozenset(words_of[g]) in known]
+    swapped = all(tuple(MIRROR.get(word, word) for word in words_of[g]) == words_of[n] for g, n in moved)
+    order = 'left and right swapped' if swapped else "not in the data set's order"
     return (
         found('error', 'names', part, f'{what}: {order}', (f'{g!r} for {n}' for g, n in moved))
         + found('error', 'names', part, f'{what}: name given twice', (g for g, n in Counter(got).items() if n > 1))
@@ -157,7 +140,8 @@ def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[
 
 def check_eyes(part: Part, names: list[str]) -> list[Finding]:
     """A face that shows both eyes is turned to the camera: nearly always its left eye is then at the right."""
-    eyes = [3 * index for side in MIRROR for index, name in enumerate(names) if words(name) == (side, 'eye')]
+    spelled = [set(words(name)) for name in spell_out(names)]
+    eyes = [3 * index for side in MIRROR for index, name in enumerate(spelled) if name == {side, 'eye'}]
     points = [ann['keypoints'] for ann in part.coco['annotations']]
     at_right = [k[eyes[0]] > k[eyes[1]] for k in points if len(eyes) == 2 and k[eyes[0] + 2] > 0 and k[eyes[1] + 2] > 0]
     wrong = len(at_right) - sum(at_right)

@@ -1,5 +1,6 @@
 """Images and videos as one stream of frames, and boxes for them from a COCO file."""
 
+import contextlib
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -8,11 +9,30 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 from ..datasets.coco import read_boxes
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
+STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts')  # they do not say how many frames they have
+VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.3gp', *STREAMS)
+OTHERS = (
+    '.gif',
+    '.jp2',
+    '.dng',
+    '.cr2',
+    '.cr3',
+    '.nef',
+    '.arw',
+    '.raf',
+    '.orf',
+    '.psd',
+    '.svg',
+    '.flv',
+    '.ogv',
+    '.vob',
+)
+MPEG4_RATE = 65535  # the largest numerator of frames per second that the codec takes
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,14 @@ class Source:
     @property
     def is_video(self) -> bool:
         return self.path.suffix.lower() in VIDEOS
+
+    @property
+    def picture(self) -> str:
+        """What pictures of it are called: videos are written as .mp4, images that OpenCV reads and does not write, .png."""
+        suffix = self.path.suffix.lower()
+        if self.is_video:
+            return self.name if suffix == '.mp4' else f'{self.name}.mp4'
+        return self.name if cv2.haveImageWriter(f'_{suffix}') else f'{self.name}.png'
 
 
 @dataclass
@@ -78,15 +106,13 @@ class CocoBoxes:
             by_id[annotation['image_id']].append((annotation['bbox'], annotation.get('category_id', 1)))
         self.by_name = {image['file_name']: (image['id'], by_id[image['id']]) for image in coco['images']}
 
-    def __contains__(self, path: Path) -> bool:
-        return self._key(path) is not None
-
     def __getitem__(self, path: Path) -> tuple[int, list, list[int]]:
         """Return the image's id, its boxes (N, 4) and their N categories."""
-        image_id, animals = self.by_name[self._key(path)]
+        image_id, animals = self.by_name[self.find(path)]
         return image_id, [box for box, _ in animals], [category for _, category in animals]
 
-    def _key(self, path: Path) -> str | None:
+    def find(self, path: Path) -> str | None:
+        """Return the file_name of an image in the file, or None if it is not there."""
         parts = path.absolute().parts  # the file_name of a COCO file may begin at any folder
         return next((key for i in range(len(parts)) if (key := '/'.join(parts[i:])) in self.by_name), None)
 
@@ -102,28 +128,66 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise FileNotFoundError(f'The image {os.fspath(path)} is not there (from {os.path.abspath(".")}).')
     content = np.fromfile(path, np.uint8)
     image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
+    if image is not None:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if not is_heic(path):
         raise ValueError(f'{os.fspath(path)} cannot be read as an image.')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    with open_image(path) as heic:
+        return to_rgb(heic)
 
 
-def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> list[Source]:
-    """Return the images and videos that are meant, in the order of their names within each input.
+def open_image(path: str | os.PathLike) -> Image.Image:
+    """Open an image by Pillow, which does not decode it yet; HEIC too, where pillow-heif is installed.
+
+    Raises:
+        ValueError: If it is HEIC, and pillow-heif is not installed or does not read it.
+        OSError: If it is no image, as Pillow says it.
+    """
+    with contextlib.suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    try:
+        return Image.open(path)
+    except OSError as error:
+        if is_heic(path):
+            raise ValueError(f'{os.fspath(path)} is HEIC: pip install pillow-heif, or save it as JPEG.') from error
+        raise
+
+
+def is_heic(path: str | os.PathLike) -> bool:
+    """Whether a file begins as HEIC images do, whatever its name ends in."""
+    with open(path, 'rb') as file:
+        return file.read(12)[4:] in (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1')
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says."""
+    return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> tuple[list[Source], list[str]]:
+    """Return the images and videos that are meant, in the order of their names within each input, and what is not.
 
     Args:
         inputs (Sequence[str]): Files, folders (with the folders in them) and patterns such as ``'photos/*.jpg'``.
         boxes (CocoBoxes, optional): If given, images that it does not name are left out.
+
+    Returns:
+        tuple[list[Source], list[str]]: The sources, and what to say of that which is passed over.
 
     Raises:
         FileNotFoundError: If nothing is there.
         ValueError: If a file is neither image nor video by its suffix, or two have the same name.
     """
     sources: dict[str, Source] = {}
+    passed = []
     for text in inputs:
         base = Path(text)
         if base.is_dir():
-            found = [(path, path.relative_to(base)) for path in sorted(base.rglob('*')) if path.is_file()]
-            found = [pair for pair in found if pair[0].suffix.lower() in IMAGES + VIDEOS]
+            files = [path for path in sorted(base.rglob('*')) if path.is_file()]
+            found = [(path, path.relative_to(base)) for path in files if path.suffix.lower() in IMAGES + VIDEOS]
+            passed += [str(path) for path in files if path.suffix.lower() in OTHERS]
         else:
             paths = [base] if base.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
             found = [(path, Path(path.name)) for path in paths if path.is_file()]
@@ -132,19 +196,48 @@ def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> list[
         for path, name in found:
             if path.suffix.lower() not in IMAGES + VIDEOS:
                 raise ValueError(f'{path} is neither an image ({" ".join(IMAGES)}) nor a video ({" ".join(VIDEOS)}).')
-            if sources.setdefault(str(name), Source(path, str(name))).path != path:
-                raise ValueError(f'Two inputs would both be called {name}: {sources[str(name)].path}, {path}.')
-    if boxes is None:
-        return list(sources.values())
-    named = [source for source in sources.values() if source.path in boxes]
+            source = Source(path, str(name))
+            if sources.setdefault(source.picture, source).path != path:
+                raise ValueError(f'Two inputs would both be called {name}: {sources[source.picture].path}, {path}.')
+    said = [f'passed over, of a kind that is not read: {some(passed)}'] if passed else []
+    found = list(sources.values())
+    return (found, said) if boxes is None else _with_boxes(found, said, boxes)
+
+
+def _with_boxes(sources: list[Source], said: list[str], boxes: CocoBoxes) -> tuple[list[Source], list[str]]:
+    named: dict[str, Path] = {}
+    for source in sources:
+        key = boxes.find(source.path)
+        if key is not None and named.setdefault(key, source.path) != source.path:
+            raise ValueError(
+                f'{named[key]} and {source.path} both fit {key} of {boxes.path}: write the folders of the images into '
+                'its file_name entries.'
+            )
     if not named:
-        raise ValueError(f'{boxes.path} has boxes of none of the {len(sources)} inputs, such as {next(iter(sources))}.')
-    return named
+        raise ValueError(f'{boxes.path} has boxes of none of the {len(sources)} inputs, such as {sources[0].name}.')
+    without = [str(source.path) for source in sources if source.path not in named.values()]
+    missing = [key for key in boxes.by_name if key not in named]
+    if without:
+        said = [*said, f'passed over, not named in {boxes.path}: {some(without)}']
+    if missing:
+        said = [*said, f'named in {boxes.path}, and not among the inputs: {some(missing)}']
+    return [source for source in sources if source.path in named.values()], said
+
+
+def some(names: Sequence[str]) -> str:
+    """Return how many names there are, and the first three."""
+    return f'{len(names)} ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'
 
 
 def count_frames(sources: Sequence[Source]) -> int:
     """Return how many frames there are, as far as the videos say."""
-    return sum(_declared_frames(cv2.VideoCapture(str(source.path))) if source.is_video else 1 for source in sources)
+    videos = [source.path for source in sources if source.is_video]
+    return len(sources) - len(videos) + sum(_declared_frames(_open_video(path)) for path in videos if is_utf8(path))
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file's name can be given to OpenCV, which crashes on others."""
+    return not any('\ud800' <= character <= '\udfff' for character in str(path))
 
 
 def read_frames(sources: Sequence[Source], skipped: list[str], boxes: CocoBoxes | None = None) -> Iterator[Frame]:
@@ -173,13 +266,26 @@ def _read_still(path: Path) -> Iterator[tuple[None, float, np.ndarray]]:
 
 
 def _read_video(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
-    video = cv2.VideoCapture(str(path))
-    declared, rate, number = _declared_frames(video), video.get(cv2.CAP_PROP_FPS) or 25.0, 0
+    video, number = _open_video(path), 0
+    declared, rate = _declared_frames(video), _frame_rate(video.get(cv2.CAP_PROP_FPS))
     while (read := video.read())[0]:
         yield number, rate, cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
         number += 1
-    if number < declared or not number:
+    if (number < declared and path.suffix.lower() not in STREAMS) or not number:
         raise ValueError(f'{path} cannot be read to its end: {number} of {declared} frames.')
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    if not is_utf8(path):
+        raise ValueError(f'{path} has a name that is no UTF-8, by which OpenCV opens no video: rename it.')
+    return cv2.VideoCapture(str(path))
+
+
+def _frame_rate(rate: float) -> float:
+    """Return a rate with as many decimals as MPEG-4 can hold: 66.667 is 66.67; and 25 for what is no rate."""
+    if not 0.01 <= rate <= MPEG4_RATE:  # NaN is not
+        return 25.0
+    return round(rate, int(np.log10(MPEG4_RATE / rate)))
 
 
 def _declared_frames(video: cv2.VideoCapture) -> int:

@@ -3,6 +3,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import PIL.Image
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
@@ -12,12 +13,12 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
-from ..onnx.estimator import onnx_estimator
+from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..settings import override
-from .media import read_image
+from .media import read_image, to_rgb
 from .score_map import ScoreMap, cells_to_image
 
-Image = np.ndarray | str | os.PathLike
+Image = np.ndarray | PIL.Image.Image | str | os.PathLike
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class PosePredictor:
         """Predict the poses of all animals of some images.
 
         Args:
-            images (Sequence[np.ndarray | str]): RGB images (H, W, 3), uint8, or paths.
+            images (Sequence[np.ndarray | Image | str]): RGB images (H, W, 3), uint8, Pillow's images, or paths.
             boxes (Sequence[np.ndarray], optional): For each image its animals' boxes (N, 4): x, y, width, height, in
                 pixels. None, for an image or for all, takes the whole image as one box. Defaults to None.
             batch_size (int): How many animals go through the network at once. Defaults to 32.
@@ -152,7 +153,9 @@ class PosePredictor:
         """
         head = self.model.head
         if not hasattr(head, 'compute_score_map'):
-            raise ValueError(f'{type(head).__name__} has no prompts, hence no score maps. Use a config of CLAMP.')
+            exported = 'In an exported model they are constants: give the checkpoint (.pth) that it was made of.'
+            help_ = exported if isinstance(head, ONNXHead) else 'Use a config of CLAMP.'
+            raise ValueError(f'{type(head).__name__} has no prompts, hence no score maps. {help_}')
         if isinstance(texts, str) or not len(texts):
             raise ValueError(f'texts={texts!r} should be a list of at least one text.')
         with torch.inference_mode():
@@ -161,11 +164,15 @@ class PosePredictor:
 
     def _batches(self, images: Sequence[Image], boxes: Sequence | None, batch_size: int) -> Iterator[tuple]:
         """Yield the images' indices, the boxes and the collated batch, for ``batch_size`` animals at a time."""
+        if isinstance(images, PIL.Image.Image | str | os.PathLike) or getattr(images, 'ndim', 4) == 3:
+            raise ValueError('images should be a list: predictor([image]) for one image, and boxes=[[box]] for its box.')
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}, but should be 1 or more.')
         if boxes is not None and len(boxes) != len(images):
             raise ValueError(f'There are {len(images)} images, but boxes of {len(boxes)}: give one entry for each.')
         waiting: list[tuple] = []
         for index, image in enumerate(images):
-            pixels = check_image(image) if isinstance(image, np.ndarray) else read_image(image)
+            pixels = load_image(image)
             height, width = pixels.shape[:2]
             for box in check_boxes([[0, 0, width, height]] if boxes is None or boxes[index] is None else boxes[index]):
                 waiting.append((index, box, self._sample(pixels, box)))
@@ -191,6 +198,21 @@ class PosePredictor:
     def _collate(waiting: list[tuple]) -> tuple:
         indices, boxes, samples = zip(*waiting)
         return indices, boxes, pseudo_collate(samples)
+
+
+def load_image(image: Image) -> np.ndarray:
+    """Return an array, an image of Pillow or that of a path as (H, W, 3), uint8, RGB.
+
+    Raises:
+        FileNotFoundError, ValueError: If it cannot be read, is no image, or is an array of another kind.
+    """
+    if isinstance(image, np.ndarray):
+        return check_image(image)
+    if isinstance(image, PIL.Image.Image):
+        return to_rgb(image)
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    raise ValueError(f"An image should be a path, an array or Pillow's, but is a {type(image).__name__}.")
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.datasets.coco import read
-from clamp.datasets.new_dataset import hold_out, keypoints_of, make_metainfo, readable, swaps_of
+from clamp.datasets.names import readable
+from clamp.datasets.new_dataset import hold_out, keypoints_of, make_metainfo, swaps_of
 
 NAMES = ['left_eye', 'right_eye', 'snout']
 

@@ -26,9 +26,9 @@ def write_video(path, frames: int) -> None:
 
 
 def test_folders_files_and_patterns(folder):
-    assert [source.name for source in find_sources([str(folder)])] == ['a.png', 'b.png', 'sub/a.png']
-    assert [source.name for source in find_sources([str(folder / '*.png')])] == ['a.png', 'b.png']
-    assert [source.name for source in find_sources([str(folder / 'b.png'), str(folder / 'b.png')])] == ['b.png']
+    assert [source.name for source in find_sources([str(folder)])[0]] == ['a.png', 'b.png', 'sub/a.png']
+    assert [source.name for source in find_sources([str(folder / '*.png')])[0]] == ['a.png', 'b.png']
+    assert [source.name for source in find_sources([str(folder / 'b.png'), str(folder / 'b.png')])[0]] == ['b.png']
 
 
 def test_what_cannot_be_meant_is_an_error(folder):
@@ -44,7 +44,7 @@ def test_images_and_videos_are_one_stream_and_broken_files_are_named(folder):
     write_video(folder / 'c.avi', 3)
     (folder / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
     (folder / 'cut.mp4').write_bytes(b'')
-    sources, skipped = find_sources([str(folder)]), []
+    sources, skipped = find_sources([str(folder)])[0], []
     assert count_frames(sources) == 7  # an empty video has none, and a broken image is one until it is read
     frames = list(read_frames(sources, skipped))
     assert [(frame.name, frame.image_id) for frame in frames] == [
@@ -71,7 +71,7 @@ def test_boxes_of_a_coco_file(folder, tmp_path):
     boxes = CocoBoxes(str(tmp_path / 'boxes.json'))
     # file_name may begin at any folder of the path
     for inputs in ([str(folder)], [str(folder / 'sub')], [str(folder / 'sub/a.png')]):
-        [frame] = read_frames(find_sources(inputs, boxes), [], boxes)
+        [frame] = read_frames(find_sources(inputs, boxes)[0], [], boxes)
         assert (frame.image_id, frame.boxes, frame.category_ids) == (7, [[1, 2, 3, 4], [5, 6, 7, 8]], [5, 1])
     with pytest.raises(ValueError, match=r'boxes of none of the 1 inputs, such as b.png'):
         find_sources([str(folder / 'b.png')], boxes)

@@ -1,0 +1,108 @@
+"""What the command lines of the tools share: where they may write, which numbers they take, how they name models.
+
+One rule for all: nothing is written over, and an output that cannot be written is refused before the work.
+"""
+
+import argparse
+import os
+import tempfile
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """Return a ``type`` for an argument of :mod:`argparse`: a file to write, not there yet, in a folder that takes it.
+
+    Args:
+        *suffixes (str): The endings that it may have, such as ``'.json'``. Defaults to any.
+    """
+
+    def check(name: str) -> Path:
+        path = Path(name)
+        if suffixes and path.suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f'{name} should end in {" or ".join(suffixes)}')
+        if os.path.lexists(path):
+            raise argparse.ArgumentTypeError(f'{name} is there already: give another name, or delete it first')
+        _check_writable(name, path.absolute().parent)
+        return path
+
+    return check
+
+
+def output_folder(name: str) -> Path:
+    """Return a folder to write into, empty or not there yet: a ``type`` for an argument of :mod:`argparse`."""
+    path = Path(name)
+    if os.path.lexists(path) and not (path.is_dir() and not os.listdir(path)):
+        raise argparse.ArgumentTypeError(f'{name} is not an empty folder: give another name, or empty it first')
+    _check_writable(name, next(folder for folder in (path, *path.absolute().parents) if folder.exists()))
+    return path
+
+
+def _check_writable(name: str, folder: Path) -> None:
+    if any(unicodedata.category(character) == 'Cs' for character in name):
+        raise argparse.ArgumentTypeError(f'{name!a} is no UTF-8: give another name')  # OpenCV would crash
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f'{name} cannot be written ({error.strerror}): give a folder that exists and can be written to'
+        ) from error
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return a ``type`` for an argument of :mod:`argparse`: a whole number, not below the minimum."""
+
+    def check(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f'{text} should be a whole number, {minimum} or more')
+        return number
+
+    return check
+
+
+def check_printable(*texts: str) -> None:
+    """Check that texts of a file can be written into names of files and into configs.
+
+    Raises:
+        ValueError: If one holds control characters, or the braces that MMEngine replaces when it reads a config.
+    """
+    for text in texts:
+        if '{{' in text or any(unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp') for character in text):
+            raise ValueError(f'{text!r} has control characters or {{{{ in it: write plain text in their place.')
+
+
+def inside(folder: str | Path, name: str) -> Path:
+    """Return the path of a file in a folder, after showing that its name does not lead out of the folder.
+
+    Raises:
+        ValueError: If it does.
+    """
+    root, path = os.path.abspath(folder), os.path.abspath(os.path.join(folder, name))
+    if path == root or os.path.commonpath([root, path]) != root:
+        raise ValueError(f'{name!r} would be written outside of {folder}: a name of a file inside was expected.')
+    return Path(folder, name)
+
+
+def model_names(tested: list[list[str]]) -> list[str]:
+    """Name each (config, checkpoint) by its config, and by its checkpoint too where that does not tell them apart.
+
+    Raises:
+        ValueError: If one is there twice.
+    """
+    pairs = [tuple(Path(os.path.realpath(path)) for path in pair) for pair in tested]
+    if len(set(pairs)) < len(pairs):
+        raise ValueError(f'{" ".join(tested[0])} is given twice: compare two models.')
+    ways = (
+        lambda config, _: config.stem,
+        lambda config, _: f'{config.parent.name}/{config.stem}',
+        lambda config, checkpoint: f'{config.stem} {checkpoint.stem}',
+        lambda config, checkpoint: f'{config.stem} {checkpoint.parent.name}/{checkpoint.stem}',
+        lambda config, checkpoint: f'{config} {checkpoint}',
+    )
+    return next(names for way in ways if len(set(names := [way(*pair) for pair in pairs])) == len(pairs))
