@@ -21,6 +21,7 @@ setup(
     # mmcv-lite shares
     extras_require={
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/export_onnx.py; to run its graphs, the last alone
-        'app': ['gradio'],  # tools/demo_app.py
+        'app': ['gradio>=6'],  # tools/demo_app.py
+        'heif': ['pillow-heif'],  # HEIC images in tools/predict.py and tools/demo_app.py
     },
 )

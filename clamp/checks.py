@@ -213,8 +213,8 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
         raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
     if path.endswith('.onnx'):
         raise ValueError(
-            f'{path} is an exported model, which tools/predict.py, tools/test.py and tools/demo_app.py alone take: give '
-            'the checkpoint (.pth) that it was made of.'
+            f'{path} is an exported model, which tools/predict.py, test.py and demo_app.py alone take: give the '
+            'checkpoint (.pth) that it was made of.'
         )
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)

@@ -1,4 +1,3 @@
-import argparse
 import copy
 import json
 from functools import cache
@@ -10,8 +9,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets, output_file
-from tests.conftest import load_tool
+from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -226,47 +224,15 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
         check_checkpoint(str(checkpoint), torch.nn.Sequential(torch.nn.Linear(3, 2)))
 
 
+def test_an_exported_model_is_called_one(tmp_path):
+    (tmp_path / 'model.onnx').write_bytes(b'onnx')
+    with pytest.raises(ValueError, match=r'model\.onnx is an exported model, .* give the checkpoint \(\.pth\)'):
+        check_checkpoint(str(tmp_path / 'model.onnx'))
+
+
 @cache
 def num_keypoints(metainfo_file: str) -> int:
     return parse_pose_metainfo(dict(from_file=metainfo_file))['num_keypoints']
-
-
-def test_output_files(tmp_path):
-    check = output_file('.pdf', '.png')
-    assert check(str(tmp_path / 'new.png')) == tmp_path / 'new.png'
-    assert check('new.pdf') == Path('new.pdf')
-    with pytest.raises(argparse.ArgumentTypeError, match=r'new\.gif should end in \.pdf or \.png'):
-        check('new.gif')
-    with pytest.raises(argparse.ArgumentTypeError, match=r'none/new\.pdf cannot be written'):
-        check(str(tmp_path / 'none/new.pdf'))
-    (tmp_path / 'folder.png').mkdir()
-    with pytest.raises(argparse.ArgumentTypeError, match='cannot be written'):
-        check(str(tmp_path / 'folder.png'))
-
-
-@pytest.mark.parametrize(
-    ('tool', 'option', 'wrong'),
-    [
-        ('benchmark', '--json', 'table.txt'),
-        ('check_dataset', '--json', 'none/found.json'),
-        ('complexity', '--json', 'none/counts.json'),
-        ('convert_checkpoint', 'out', 'none/new.pth'),
-        ('draw_poses', '--out', 'poses.gif'),
-        ('evaluate_prompts', '--json', 'none/pck.json'),
-        ('export_onnx', '--out', 'none/model.onnx'),
-        ('report', '--out', 'none/report.html'),
-        ('test', '--out', 'metrics.txt'),
-        ('visualize', '--out', 'none/figure.pdf'),
-    ],
-)
-def test_tools_refuse_an_output_that_cannot_be_written(tool, option, wrong, capsys, monkeypatch):
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    first = dict(visualize=['similarity', 'config.py', 'checkpoint.pth'], convert_checkpoint=['released.pth'])
-    args = first.get(tool, ['config.py', 'checkpoint.pth']) + [option] * option.startswith('-')
-    with pytest.raises(SystemExit) as error:
-        load_tool(tool).main([*args, wrong])
-    assert error.value.code == 2
-    assert f'argument {option}: {wrong} ' in capsys.readouterr().err
 
 
 def test_the_readme_is_finished():

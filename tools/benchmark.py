@@ -30,7 +30,7 @@ from mmengine.registry import init_default_scope
 
 import clamp
 from clamp import benchmark
-from clamp.command_line import output_file
+from clamp.command_line import at_least, output_file
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'
@@ -55,20 +55,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help=f'off, on, or some of {", ".join(benchmark.OPTIONS)}, joined by + (default: off on; on a CPU: off)',
     )
     parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda' if cuda else 'cpu')
-    parser.add_argument('--batch-size', type=int, default=128 if cuda else 8, help='default: 128; on a CPU: 8')
+    parser.add_argument('--batch-size', type=at_least(1), default=128 if cuda else 8, help='default: 128; on a CPU: 8')
     parser.add_argument(
-        '--iterations', type=int, default=20 if cuda else 1, help='runs in a round (default: 20; CPU: 1)'
+        '--iterations', type=at_least(1), default=20 if cuda else 1, help='runs in a round (default: 20; CPU: 1)'
     )
     parser.add_argument(
-        '--rounds', type=int, default=5 if cuda else 3, help='turns of each competitor (default: 5; CPU: 3)'
+        '--rounds', type=at_least(1), default=5 if cuda else 3, help='turns of each competitor (default: 5; CPU: 3)'
     )
-    parser.add_argument('--images', type=int, default=32, help='generated images (default: 32)')
+    parser.add_argument('--images', type=at_least(1), default=32, help='generated images (default: 32)')
     parser.add_argument(
-        '--samples', type=int, default=128, help='samples of the data section in a round (default: 128)'
+        '--samples', type=at_least(1), default=128, help='samples of the data section in a round (default: 128)'
     )
     parser.add_argument(
         '--workers',
-        type=int,
+        type=at_least(1),
         default=min(16, os.cpu_count()),
         help='workers of the loader section (default: one per core, 16 at most)',
     )

@@ -24,6 +24,7 @@ from tqdm.contrib.concurrent import thread_map
 
 import clamp  # noqa: F401
 from clamp.checks import annotation_path, check_data, read_config
+from clamp.command_line import at_least, check_printable, inside
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
@@ -53,7 +54,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         default='bmp',
         help='bmp: fastest to read, and exact; png: exact, smaller, slow; jpg: smallest, quality 95 (default: bmp)',
     )
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='threads (default: one per core)')
+    parser.add_argument('--workers', type=at_least(1), default=os.cpu_count(), help='threads (default: one per core)')
     parser.add_argument('--dry-run', action='store_true', help='say how large the crops would be, and stop')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
@@ -107,7 +108,8 @@ def encode(job: Job) -> np.ndarray:
     Raises:
         ValueError: If the image cannot be read or is of another size than the annotation file says.
     """
-    image = cv2.imread(str(job.source), cv2.IMREAD_COLOR)
+    content = np.fromfile(job.source, np.uint8)  # cv2.imread crashes on a name that is no UTF-8
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if image is None:
         raise ValueError('cannot be read')
     if image.shape[1::-1] != tuple(job.size):
@@ -121,7 +123,7 @@ def write(job: Job) -> str:
         return ''
     try:
         content = encode(job)
-    except (ValueError, cv2.error) as error:
+    except (OSError, ValueError, cv2.error) as error:
         return f'{job.source} {error}'
     part = job.target.with_suffix('.part')
     part.write_bytes(content)
@@ -139,7 +141,11 @@ def foretell(jobs: list[Job], format_: str) -> int:
 
 
 def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list[Job]]:
-    """Return the manifest, all samples, and their crops in the same order."""
+    """Return the manifest, all samples, and their crops in the same order.
+
+    Raises:
+        ValueError: If a path or an id of the annotations would lead out of the folder of the crops.
+    """
     paths = [Path(config.ann_file), Path(config.data_prefix.img)]
     if any(path.is_absolute() or '..' in path.parts for path in paths):
         raise ValueError(
@@ -149,12 +155,13 @@ def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list
         )
     augmentation, samples = Augmentation.from_pipeline(config.pipeline), load_samples(config)
     folder = args.out / config.data_prefix.img / CROPS
+    check_printable(*(str(s['id']) for s in samples))
     jobs = [
         Job(
             Path(s['img_path']),
             s['image_size'],
             augmentation.crop(s, s['image_size']),
-            folder / f'{s["id"]}.{args.format}',
+            inside(folder, f'{s["id"]}.{args.format}'),
         )
         for s in samples
     ]
@@ -191,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError(
                 f'{args.out} has {free / 1e9:.2f} GB free, {left / 1e9:.2f} GB are needed. Try --format jpg.'
             )
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     jobs[0].target.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(0)  # the threads are ours

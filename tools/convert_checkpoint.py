@@ -129,8 +129,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--config', help='config of the model (default: the one for the released backbone on AP-10K)')
     args = parser.parse_args(argv)
     try:
-        if args.out.exists():
-            raise ValueError(f'{args.out} is there already. Give another name.')
         check_checkpoint(args.released)
         released = torch.load(args.released, map_location='cpu', weights_only=True)['state_dict']
         config = args.config or find_config(released)

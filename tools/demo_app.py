@@ -13,6 +13,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is imported
 
 
+from clamp.command_line import at_least
 from clamp.inference import PosePredictor
 from clamp.inference.detection import AnimalDetector
 from clamp.settings import Options
@@ -30,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="a button that finds the animal with torchvision's Faster R-CNN; its weights, if not to be downloaded",
     )
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1, this machine)')
-    parser.add_argument('--port', type=int, default=7860, help='port to listen on (default: 7860)')
+    parser.add_argument('--port', type=at_least(0), default=7860, help='port to listen on (default: 7860)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)

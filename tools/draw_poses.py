@@ -11,7 +11,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import output_file
+from clamp.command_line import at_least, output_file
 from clamp.inference import PosePredictor
 from clamp.settings import Options
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
@@ -58,8 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         default='poses.png',
         help='picture to write, .png or .jpg (default: poses.png)',
     )
-    parser.add_argument('--number', type=int, default=12, help='how many animals (default: 12)')
-    parser.add_argument('--columns', type=int, default=3, help='pairs in a row (default: 3)')
+    parser.add_argument('--number', type=at_least(1), default=12, help='how many animals (default: 12)')
+    parser.add_argument('--columns', type=at_least(1), default=3, help='pairs in a row (default: 3)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:

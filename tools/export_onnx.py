@@ -40,7 +40,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--decode', action='store_true', help='give keypoints and scores too, decoded in the graph')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
-    parser.add_argument('--force', action='store_true', help='write over a file that is there')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
@@ -86,8 +85,6 @@ def export(args: argparse.Namespace) -> Table:
 
     if missing := [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]:
         raise ImportError(f'{", ".join(missing)} must be installed: pip install --no-build-isolation -e ".[onnx]"')
-    if args.out.exists() and not args.force:
-        raise ValueError(f'{args.out} is there already: choose another --out, or write over it with --force.')
     model, metainfo = load_model(args)
     file = export_onnx(model, metainfo, args.flip_test, args.decode)
     columns = ['ONNX Runtime, ms', 'PyTorch, ms'] if args.benchmark else []
@@ -108,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.getLogger('onnxscript').setLevel(logging.ERROR)  # it tells what it does not fold
     try:
         table = export(args)
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     Console(markup=False, highlight=False).print(table)
     outputs = 'heatmaps, keypoints and scores' if args.decode else 'heatmaps'

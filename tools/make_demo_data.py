@@ -10,17 +10,18 @@ import os
 import sys
 from pathlib import Path
 
+from clamp.command_line import at_least
 from clamp.datasets.synthetic import generate_dataset
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=Path('data/demo'), help='the folder to fill')
-    parser.add_argument('--num-train', type=int, default=1200, help='training images')
-    parser.add_argument('--num-val', type=int, default=300, help='validation images')
-    parser.add_argument('--seed', type=int, default=0, help='another seed, other animals')
+    parser.add_argument('--num-train', type=at_least(1), default=1200, help='training images')
+    parser.add_argument('--num-val', type=at_least(1), default=300, help='validation images')
+    parser.add_argument('--seed', type=at_least(0), default=0, help='another seed, other animals')
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes that draw; one per core if not given'
+        '--workers', type=at_least(1), default=os.cpu_count(), help='processes that draw; one per core if not given'
     )
     parser.add_argument('--force', action='store_true', help='replace demo data that is already there')
     return parser.parse_args(argv)
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         made = generate_dataset(args.out, args.num_train, args.num_val, args.seed, args.force, args.workers)
-    except FileExistsError as error:
+    except OSError as error:
         sys.exit(f'error: {error}')
     if made:
         print(f'{args.num_train} training and {args.num_val} validation images are in {args.out}')

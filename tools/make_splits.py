@@ -18,6 +18,7 @@ import json
 import sys
 from pathlib import Path
 
+from clamp.command_line import inside
 from clamp.datasets import coco, splits
 
 
@@ -115,7 +116,7 @@ def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tup
     """A split, its manifest and its default path; it is named after the last source."""
     if len({path.name for path in sources}) < len(sources):
         raise ValueError(f'two sources are named {sources[0].name}, so no manifest could tell them apart; rename one')
-    output = sources[-1].parent / 'splits' / f'{sources[-1].stem}_{suffix}.json'
+    output = inside(sources[-1].parent / 'splits', f'{sources[-1].stem}_{suffix}.json')
     contents = [coco.read(path) for path in sources]
     try:
         part, report = splits.BUILDERS[protocol](*contents, **options)

@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import output_file
+from clamp.command_line import at_least, model_names, output_file
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
 from clamp.settings import Options
@@ -31,22 +31,13 @@ def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
     return cfg
 
 
-def run_names(tested: list[list[str]]) -> list[str]:
-    """Name each (config, checkpoint) by its config, and by its checkpoint too where that does not tell them apart."""
-    for parts in (lambda config, _: [config.stem], lambda config, _: [config.parent.name, config.stem]):
-        names = ['/'.join(parts(*map(Path, pair))) for pair in tested]
-        if len(set(names)) == len(names):
-            return names
-    return [f'{name} {Path(checkpoint).stem}' for name, (_, checkpoint) in zip(names, tested)]
-
-
 def collect_all(tested: list[list[str]], options: dict | None) -> list[Run]:
     """Test each (config, checkpoint)."""
     configs = [load_config(config, checkpoint, options) for config, checkpoint in tested]
     sources = ['{}, {}'.format(*('/'.join(Path(path).parts[-2:]) for path in pair)) for pair in tested]
     return [
         collect(cfg, checkpoint, name, source)
-        for cfg, (_, checkpoint), name, source in zip(configs, tested, run_names(tested), sources)
+        for cfg, (_, checkpoint), name, source in zip(configs, tested, model_names(tested), sources)
     ]
 
 
@@ -62,22 +53,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--out', type=output_file('.html'), default='report.html', help='page to write (default: report.html)'
     )
-    parser.add_argument('--gallery', type=int, default=1500, help='most animals in the gallery (default: 1500)')
-    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default: 0)')
+    parser.add_argument('--gallery', type=at_least(1), default=1500, help='most animals in the gallery (default: 1500)')
+    parser.add_argument('--seed', type=at_least(0), default=0, help='of the bootstrap (default: 0)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings of the config(s)'
     )
     args = parser.parse_args(argv)
     tested = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
     try:
-        if args.gallery < 1:
-            raise ValueError(f'--gallery is {args.gallery}; it takes a number from 1.')
         runs = collect_all(tested, args.cfg_options)
         print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
         page = render(runs, args.gallery, seed=args.seed)
-    except (FileNotFoundError, ValueError) as error:
+        args.out.write_text(page, encoding='utf-8', errors='backslashreplace')  # file names may be no UTF-8
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    args.out.write_text(page, encoding='utf-8')
     print(f'Report, {len(page) / 1e6:.1f} MB: {args.out.resolve()}')
 
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import output_file
+from clamp.command_line import at_least, model_names, output_file
 from clamp.inference import PosePredictor
 from clamp.models.clip import check_weights
 from clamp.settings import Options
@@ -60,12 +60,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='FIGURE.pdf',
         help='file to write: .pdf, .png, .svg or .jpg',
     )
-    common.add_argument('--dpi', type=int, default=300, help='of pictures, and of the photos in a PDF (default: 300)')
+    common.add_argument(
+        '--dpi', type=at_least(1), default=300, help='of pictures, and of the photos in a PDF (default: 300)'
+    )
     animals = common.add_mutually_exclusive_group()
     animals.add_argument('--images', nargs='+', metavar='IMAGE', help='image ids or file names; all their animals')
     animals.add_argument(
         '--number',
-        type=int,
+        type=at_least(1),
         help='how many, spread over the test set (default: all, for pictures 2 or 6)',
     )
     common.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
@@ -131,24 +133,31 @@ def choose_animals(cfg: Config, images: list[str] | None, number: int | None = N
         number (int, optional): How many animals, if no images are named. None takes all.
 
     Raises:
-        ValueError: If an image is not in the test set, or ``number`` is not positive.
+        ValueError: If an image is not in the test set, or a name is that of several.
     """
-    if number is not None and number < 1:
-        raise ValueError(f'--number should be at least 1, but is {number}.')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     if images:
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-        keys = [{str(info['img_id']), Path(info['img_path']).name} for info in infos]
+        keys = [{str(info['img_id']), *endings(info['img_path'])} for info in infos]
         if missing := [name for name in images if not any(name in key for key in keys)]:
             raise ValueError(
                 f'No animal of {", ".join(missing)} in {dataset.ann_file}. Its image ids are from '
                 f'{infos[0]["img_id"]} to {infos[-1]["img_id"]}, its files such as {Path(infos[0]["img_path"]).name}.'
             )
+        for name in images:
+            if len(meant := sorted({info['img_path'] for info, key in zip(infos, keys) if name in key})) > 1:
+                raise ValueError(f'{name} may be {" or ".join(meant[:3])}: give the id or more of the path.')
         dataset.get_subset_([index for name in images for index, key in enumerate(keys) if name in key])
     elif number is not None and number < len(dataset):
         dataset.get_subset_(np.linspace(0, len(dataset) - 1, number).round().astype(int).tolist())
     return dataset
+
+
+def endings(path: str) -> list[str]:
+    """Return the names by which an image may be called: its file's, and with more and more of its folders."""
+    parts = Path(path).parts
+    return ['/'.join(parts[start:]) for start in range(len(parts))]
 
 
 def initial_model(cfg: Config, device: torch.device) -> tuple[nn.Module, str]:
@@ -206,13 +215,14 @@ def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
 
 def draw_comparison(cfg: Config, args: argparse.Namespace) -> Figure:
     """Plot the poses of the baseline, of the model, and the true ones; only labelled keypoints, as AP counts them."""
+    names = model_names([args.against, [args.config, args.checkpoint]])
     baseline = load_config(*args.against, args.cfg_options)
     dataset = choose_animals(cfg, args.images, 6 if args.number is None else args.number)
     metainfo, rows, captions = dataset.metainfo, {}, {}
     for one, checkpoint in ((baseline, args.against[1]), (cfg, args.checkpoint)):
         label = METHODS.get(one.model.head.type, one.model.head.type)
         if baseline.model.head.type == cfg.model.head.type:
-            label = Path(one.filename).stem
+            label = names[one is cfg]
         predictor = PosePredictor(one, checkpoint, args.device)
         with torch.inference_mode():
             samples = predictor.model.test_step(pseudo_collate(same_animals(one, dataset)))
@@ -259,9 +269,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         figure = args.draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
-    except (FileNotFoundError, ValueError) as error:
+        save_figure(figure, args.out, args.dpi)
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    save_figure(figure, args.out, args.dpi)
     print(f'Figure: {args.out.absolute()}')
 
 

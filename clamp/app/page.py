@@ -88,7 +88,9 @@ class PoseDemo:
     def _lay_out_maps(self) -> None:
         gr.Markdown('## Score maps')
         if not self.has_prompts:
-            gr.Markdown('This model has no prompts, hence no score maps. Use a config and a checkpoint (.pth) of CLAMP.')
+            gr.Markdown(
+                'This model has no prompts, hence no score maps. Use a config and a checkpoint (.pth) of CLAMP.'
+            )
         with gr.Row(visible=self.has_prompts):
             with gr.Column(scale=1, min_width=240):
                 names = '\n'.join(self.predictor.keypoint_names)
@@ -213,5 +215,5 @@ class PoseDemo:
             return self.app.launch(
                 server_name=host, server_port=port, prevent_thread_lock=True, theme=THEME, css=CSS, **options
             )[1]
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise ValueError(f'Port {port} of {host} cannot be opened. Choose another with --port.') from error

@@ -104,7 +104,7 @@ def check_annotations(part: Part) -> list[Finding]:
 
 def check_flip(swaps: dict[str, str], what: str, names: list[str]) -> list[Finding]:
     """Whether names swap left and right where a flip does: ``swaps`` maps each keypoint of the data set to its mirror
-    image, ``names`` are the keypoints or the prompts in the same order. Names in which no side is known may swap too."""
+    image, ``names`` are the keypoints or the prompts in the same order. Names without a known side may swap too."""
     name_of, spelled = dict(zip(swaps, names)), dict(zip(swaps, spell_out(names)))
     wrong = []
     for keypoint, swap in swaps.items():

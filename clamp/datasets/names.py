@@ -1,4 +1,4 @@
-"""The words and the side in a keypoint's name, as laboratories write them: 'LF_Paw', 'eyeL', 'Lshoulder', 'left ear'."""
+"""The words and the side in a keypoint's name, as laboratories write them: 'LF_Paw', 'eyeL', 'Lshoulder'."""
 
 import re
 

@@ -16,22 +16,7 @@ from ..datasets.coco import read_boxes
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
 STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts')  # they do not say how many frames they have
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.3gp', *STREAMS)
-OTHERS = (
-    '.gif',
-    '.jp2',
-    '.dng',
-    '.cr2',
-    '.cr3',
-    '.nef',
-    '.arw',
-    '.raf',
-    '.orf',
-    '.psd',
-    '.svg',
-    '.flv',
-    '.ogv',
-    '.vob',
-)
+OTHERS = ('.gif', '.jp2', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.psd', '.svg', '.flv', '.ogv')
 MPEG4_RATE = 65535  # the largest numerator of frames per second that the codec takes
 
 
@@ -53,7 +38,7 @@ class Source:
 
     @property
     def picture(self) -> str:
-        """What pictures of it are called: videos are written as .mp4, images that OpenCV reads and does not write, .png."""
+        """What its pictures are called: videos become .mp4, images that OpenCV reads and does not write .png."""
         suffix = self.path.suffix.lower()
         if self.is_video:
             return self.name if suffix == '.mp4' else f'{self.name}.mp4'

@@ -105,7 +105,7 @@ class PosePredictor:
         Raises:
             FileNotFoundError, ValueError: If an image cannot be read, or an array or a box is malformed.
         """
-        poses: list[list[Pose]] = [[] for _ in images]
+        poses: list[list[Pose]] = [[] for _ in check_list(images)]
         for indices, crop_boxes, batch in self._batches(images, boxes, batch_size):
             with torch.inference_mode():
                 samples = self.model.test_step(batch)
@@ -134,7 +134,7 @@ class PosePredictor:
             ValueError: If the model has no prompts, or a text makes too long a prompt; and as :meth:`__call__`.
         """
         texts = self.check_texts(self.keypoint_names if texts is None else texts)
-        maps: list[list[ScoreMap]] = [[] for _ in images]
+        maps: list[list[ScoreMap]] = [[] for _ in check_list(images)]
         for indices, _, batch in self._batches(images, boxes, batch_size):
             with torch.inference_mode():
                 data = self.model.data_preprocessor(batch, False)
@@ -164,8 +164,6 @@ class PosePredictor:
 
     def _batches(self, images: Sequence[Image], boxes: Sequence | None, batch_size: int) -> Iterator[tuple]:
         """Yield the images' indices, the boxes and the collated batch, for ``batch_size`` animals at a time."""
-        if isinstance(images, PIL.Image.Image | str | os.PathLike) or getattr(images, 'ndim', 4) == 3:
-            raise ValueError('images should be a list: predictor([image]) for one image, and boxes=[[box]] for its box.')
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}, but should be 1 or more.')
         if boxes is not None and len(boxes) != len(images):
@@ -198,6 +196,17 @@ class PosePredictor:
     def _collate(waiting: list[tuple]) -> tuple:
         indices, boxes, samples = zip(*waiting)
         return indices, boxes, pseudo_collate(samples)
+
+
+def check_list(images: Sequence[Image]) -> Sequence[Image]:
+    """Return the images.
+
+    Raises:
+        ValueError: If it is one image: a path is a sequence too, and so is an array.
+    """
+    if isinstance(images, PIL.Image.Image | str | os.PathLike) or getattr(images, 'ndim', 4) == 3:
+        raise ValueError('images should be a list: predictor([image]), and boxes=[[box]] for the box of one animal.')
+    return images
 
 
 def load_image(image: Image) -> np.ndarray:

@@ -167,10 +167,7 @@ def read_weights(path: str, mtime_ns: int = 0) -> tuple[dict[str, Tensor], bool 
     try:
         members = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
         is_openai = any(member.endswith('constants.pkl') for member in members)  # a TorchScript archive
-        if is_openai:
-            state_dict = read_torchscript(path)
-        else:
-            state_dict = open_clip.factory.load_state_dict(path)
+        state_dict = read_torchscript(path) if is_openai else open_clip.factory.load_state_dict(path)
     except Exception as error:
         raise ValueError(
             f'{path} cannot be read as CLIP weights; it may be cut short. Delete it and fetch it again. ({error})'

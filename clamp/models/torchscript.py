@@ -72,7 +72,9 @@ class TensorUnpickler(pickle.Unpickler):
         """Return a storage as a flat tensor."""
         _, dtype, key, _, number = pid
         content = self.archive.read(f'{self.folder}/data/{key}')
-        return torch.frombuffer(bytearray(content), dtype=dtype, count=number) if number else torch.empty(0, dtype=dtype)
+        return (
+            torch.frombuffer(bytearray(content), dtype=dtype, count=number) if number else torch.empty(0, dtype=dtype)
+        )
 
 
 def read_torchscript(path: str) -> dict[str, Tensor]:

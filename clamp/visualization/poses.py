@@ -84,12 +84,12 @@ def crop_animal(sample: PoseDataSample, size: int) -> tuple[np.ndarray, np.ndarr
         the image to pixels of the crop.
 
     Raises:
-        FileNotFoundError: If the image cannot be read.
+        FileNotFoundError, ValueError: If the image is not there, or cannot be read.
     """
     meta = sample.metainfo
-    image = cv2.imread(meta['img_path'])
+    image = cv2.imdecode(np.fromfile(meta['img_path'], np.uint8), cv2.IMREAD_COLOR)  # imread crashes if no UTF-8
     if image is None:
-        raise FileNotFoundError(f'The image {meta["img_path"]} is not there, or cannot be read.')
+        raise ValueError(f'The image {meta["img_path"]} cannot be read.')
     shape = (size, round(size * meta['input_size'][1] / meta['input_size'][0]))
     matrix = get_warp_matrix(meta['input_center'], meta['input_scale'], 0, shape)
     return cv2.warpAffine(image, matrix, shape, flags=cv2.INTER_CUBIC)[..., ::-1].copy(), matrix

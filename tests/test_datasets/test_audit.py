@@ -144,3 +144,13 @@ def test_the_same_picture_under_another_name_and_size(parts, tmp_path):
     assert messages(parts, decode=True) == {
         ('warning', 'val', 'looks like an image in train (perceptual hash)'): ['12.jpg = 1.jpg']
     }
+
+
+def test_pairs_of_names_without_a_known_side(parts):
+    """As given by hand; but a name may not swap with itself where it has a side."""
+    names = ['Auge_links', 'Auge_rechts', 'Nase']
+    assert audit.check_flip(dict(zip(names, (names[1], names[0], names[2]))), 'keypoint', names) == []
+    legs = ['Lleg', 'Rleg', 'tail']
+    assert audit.check_flip(dict(zip(legs, (legs[1], legs[0], legs[2]))), 'keypoint', legs) == []
+    [finding] = audit.check_flip(dict(zip(legs, legs)), 'keypoint', legs)
+    assert finding.examples == ['Lleg -> Lleg', 'Rleg -> Rleg']

@@ -1,10 +1,12 @@
 import json
+import sys
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from clamp.inference.media import CocoBoxes, count_frames, find_sources, read_frames, read_image
+from clamp.inference.media import CocoBoxes, _frame_rate, count_frames, find_sources, read_frames, read_image
 
 RED = np.full((16, 24, 3), (0, 0, 255), np.uint8)  # BGR
 
@@ -98,3 +100,91 @@ def test_unreadable_images(tmp_path):
     (tmp_path / 'empty.png').touch()
     with pytest.raises(ValueError, match=r'empty.png cannot be read as an image'):
         read_image(tmp_path / 'empty.png')
+
+
+def test_what_is_passed_over_is_said(folder, tmp_path):
+    for name in ('b.gif', 'sub/IMG.NEF'):
+        (folder / name).touch()
+    assert find_sources([str(folder)])[1] == [
+        f'passed over, of a kind that is not read: 2 ({folder}/b.gif, {folder}/sub/IMG.NEF)'
+    ]
+    coco = dict(images=[dict(id=i, file_name=name) for i, name in enumerate(('b.png', 'no.png'))], annotations=[])
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    _, said = find_sources([str(folder / '*.png')], CocoBoxes(str(tmp_path / 'boxes.json')))
+    assert said == [
+        f'passed over, not named in {tmp_path}/boxes.json: 1 ({folder}/a.png)',
+        f'named in {tmp_path}/boxes.json, and not among the inputs: 1 (no.png)',
+    ]
+
+
+def test_frames_of_one_name_do_not_share_boxes(folder, tmp_path):
+    image = dict(id=1, file_name='a.png')
+    (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=[image], annotations=[])))
+    boxes = CocoBoxes(str(tmp_path / 'boxes.json'))
+    with pytest.raises(ValueError, match=r'in/a\.png and .*in/sub/a\.png both fit a\.png of .*boxes\.json'):
+        find_sources([str(folder)], boxes)
+    (tmp_path / 'twice.json').write_text(json.dumps(dict(images=[image, image | dict(id=2)], annotations=[])))
+    with pytest.raises(ValueError, match=r'a\.png'):
+        CocoBoxes(str(tmp_path / 'twice.json'))
+
+
+def test_pictures_of_two_inputs_do_not_get_one_name(folder):
+    (folder / 'a.mts').touch()
+    (folder / 'a.mts.mp4').touch()
+    with pytest.raises(ValueError, match=r'Two inputs would both be called'):
+        find_sources([str(folder)])
+
+
+@pytest.mark.parametrize(
+    ('rate', 'expected'),
+    [
+        (66.667, 66.67),
+        (211.222, 211.22),
+        (29.97, 29.97),
+        (23.976, 23.976),
+        (1000.57, 1000.6),
+        (0.1, 0.1),
+        (120, 120),
+        (float('nan'), 25),
+        (float('inf'), 25),
+        (0, 25),
+        (1e9, 25),
+    ],
+)
+def test_rates_that_mpeg4_can_hold(rate, expected, tmp_path):
+    assert _frame_rate(rate) == pytest.approx(expected)
+    video = cv2.VideoWriter(str(tmp_path / 'v.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), _frame_rate(rate), (24, 16))
+    assert video.isOpened()
+    video.release()
+
+
+@pytest.mark.parametrize('suffix', ['.mpg', '.mts', '.wmv'])
+def test_other_videos_are_read_to_their_end(suffix, tmp_path):
+    code = dict(zip(('.mpg', '.mts', '.wmv'), ('MPG1', 'mpg2', 'WMV2')))[suffix]
+    video = cv2.VideoWriter(str(tmp_path / f'v{suffix.upper()}'), cv2.VideoWriter_fourcc(*code), 25, (64, 48))
+    for _ in range(30):
+        video.write(np.full((48, 64, 3), 99, np.uint8))
+    video.release()
+    skipped = []
+    assert len(list(read_frames(find_sources([str(tmp_path)])[0], skipped))) == 30
+    assert skipped == []
+
+
+HEIC = b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf'
+
+
+def test_heic_is_called_heic(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pillow_heif', None)  # not installed
+    for name in ('a.heic', 'b.jpg'):
+        (tmp_path / name).write_bytes(HEIC)
+        with pytest.raises(ValueError, match=f'{name} is HEIC: pip install pillow-heif'):
+            read_image(tmp_path / name)
+
+
+def test_heic_is_read_by_pillow_heif(tmp_path):
+    pytest.importorskip('pillow_heif').register_heif_opener()
+    picture = np.full((48, 64, 3), (200, 10, 90), np.uint8)
+    Image.fromarray(picture).save(tmp_path / 'a.heic', quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / 'a.heic'), picture, atol=6)
+    [source] = find_sources([str(tmp_path)])[0]
+    assert source.picture == 'a.heic.png'

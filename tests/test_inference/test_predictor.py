@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from mmengine.config import Config
@@ -12,6 +14,7 @@ from mmpose.registry import DATASETS, MODELS
 
 from clamp.datasets.synthetic import generate_dataset
 from clamp.inference import Pose, PosePredictor, ScoreMap, cells_to_image, check_boxes, check_image, clip_box
+from clamp.onnx.estimator import ONNXHead
 
 CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
 BASELINE = CONFIG.replace('clamp_tiny', 'simplebaseline_tiny')
@@ -156,3 +159,32 @@ def test_other_arrays_are_refused(image):
 def test_one_entry_of_boxes_for_each_image(predictor):
     with pytest.raises(ValueError, match='There are 1 images, but boxes of 2'):
         predictor([np.zeros((8, 8, 3), np.uint8)], [None, None])
+
+
+def test_images_of_pillow_and_others(predictor):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    image = PIL.Image.fromarray(pixels)
+    turned = PIL.Image.fromarray(np.rot90(pixels).copy())
+    turned.getexif()[0x0112] = 6  # a quarter clockwise
+    poses = [pose for [pose] in predictor([pixels, image, image.convert('RGBA'), turned])]
+    for pose in poses[1:]:
+        np.testing.assert_array_equal(pose.keypoints, poses[0].keypoints)
+    with pytest.raises(ValueError, match="a path, an array or Pillow's, but is a Tensor"):
+        predictor([torch.zeros(3, 40, 60)])
+
+
+@pytest.mark.parametrize('one', ['x.jpg', Path('x.jpg'), np.zeros((4, 4, 3), np.uint8), PIL.Image.new('RGB', (4, 4))])
+def test_one_image_is_no_list(predictor, one):
+    with pytest.raises(ValueError, match=r'images should be a list: predictor\(\[image\]\)'):
+        predictor(one)
+
+
+def test_the_size_of_a_batch(predictor):
+    with pytest.raises(ValueError, match='batch_size is 0'):
+        predictor([np.zeros((4, 4, 3), np.uint8)], batch_size=0)
+
+
+def test_an_exported_model_has_no_prompts_and_says_why(predictor, monkeypatch):
+    monkeypatch.setattr(predictor, 'model', SimpleNamespace(head=ONNXHead.__new__(ONNXHead)))
+    with pytest.raises(ValueError, match=r'In an exported model they are constants: give the checkpoint \(\.pth\)'):
+        predictor.check_texts(['nose'])

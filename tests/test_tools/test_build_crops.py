@@ -163,3 +163,14 @@ def test_a_broken_image_is_named_and_left_out(root):
     cv2.imwrite(str(root / 'data/two.png'), np.zeros((500, 360, 3), np.uint8))
     with pytest.raises(SystemExit, match='of another size'):
         build(root, out='others')
+
+
+@pytest.mark.parametrize('id_', ['../../stolen', '/tmp/stolen', '11\n'])
+def test_ids_that_would_lead_out_of_the_folder(root, id_):
+    path = root / 'annotations/train.json'
+    coco = json.loads(path.read_text())
+    coco['annotations'][0]['id'] = id_
+    path.write_text(json.dumps(coco))
+    with pytest.raises(SystemExit, match=r'error: (?s:.)*stolen|error: (?s:.)*11'):
+        build(root)
+    assert not (root.parent / 'crops').exists()

@@ -207,3 +207,18 @@ def test_from_upload_to_result_over_http(demo, folder):
             client.predict(handle_file(folder / 'broken.png'), *arguments, api_name='/predict')
     finally:
         demo.app.close()
+
+
+def test_heic_is_called_heic(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pillow_heif', None)  # not installed
+    (tmp_path / 'IMG.jpg').write_bytes(b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf')
+    with pytest.raises(ValueError, match=r'^IMG\.jpg is HEIC: save it as JPEG'):
+        inputs.read_upload(str(tmp_path / 'IMG.jpg'))
+
+
+def test_an_older_gradio_is_named(monkeypatch):
+    monkeypatch.setattr(gr, '__version__', '5.49.1')
+    for name in [name for name in sys.modules if name.startswith('clamp.app')]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SystemExit, match=r'error: The demo needs gradio 6, but 5\.49\.1 is installed'):
+        load_tool('demo_app').main([CONFIG, 'no.pth'])

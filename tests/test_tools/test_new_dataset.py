@@ -94,3 +94,40 @@ def test_errors_of_the_data_are_told_and_set_the_exit_status(place, capsys):
     printed = capsys.readouterr().out
     assert '  error, train: empty box (1: annotation 10)' in printed
     assert 'mend the errors first' in printed
+
+
+def test_names_are_never_code(place):
+    """A config is run when it is read: neither names nor paths may become a part of it but as text."""
+    args = ['--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
+    for name in ("snout\n__import__('os').mkdir('ran')  #", '{{ fileBasename }}', 'snout\u2028', 'snout\x1b[2J'):
+        evil = coco()
+        evil['categories'][0]['keypoints'] = [*NAMES[:2], name]
+        (place / 'evil.json').write_text(json.dumps(evil))
+        with pytest.raises(SystemExit, match='write plain text in their place'):
+            load_tool('new_dataset').main(['evil.json', '--images', 'mice/images', *args])
+    (place / "mice/x'\n__import__('os').mkdir('ran')\n'.json").write_text(json.dumps(coco()))
+    with pytest.raises(SystemExit, match='write plain text in their place'):
+        load_tool('new_dataset').main(["mice/x'\n__import__('os').mkdir('ran')\n'.json", *args])
+    assert not (place / 'ran').exists()
+    assert not (place / 'data').exists()
+    quoted = coco()
+    quoted['categories'][0]['keypoints'] = [*NAMES[:2], "s'nout', \"#\\"]
+    (place / 'quoted.json').write_text(json.dumps(quoted))
+    load_tool('new_dataset').main(['quoted.json', '--images', 'mice/images', *args])
+    info = Config.fromfile('configs/mice/clamp_tiny.py').train_dataloader.dataset.metainfo.keypoint_info
+    assert info[2]['name'] == "s'nout', \"#\\"
+
+
+def test_pairs_in_other_languages(place, capsys):
+    german = coco()
+    german['categories'][0]['keypoints'] = ['Auge_links', 'Auge_rechts', 'Nase']
+    (place / 'german.json').write_text(json.dumps(german))
+    args = ['german.json', '--images', 'mice/images', '--name', 'maus', '--backbone', 'tiny', '--val-fraction', '0.25']
+    assert load_tool('new_dataset').main(args) == 0
+    assert 'warning: no name tells left from right' in capsys.readouterr().out
+    assert load_tool('new_dataset').main([*args, '--force', '--pair', 'Auge_links', 'Auge_rechts']) == 0
+    printed = capsys.readouterr().out
+    assert '1 pairs of left and right' in printed
+    assert 'warning: no name' not in printed
+    dataset = DATASETS.build(Config.fromfile('configs/maus/clamp_tiny.py').train_dataloader.dataset)
+    assert dataset.metainfo['flip_indices'] == [1, 0, 2]

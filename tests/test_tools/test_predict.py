@@ -164,3 +164,34 @@ def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
         warnings.simplefilter('error')
         picture = tool.draw_score_maps(np.zeros((3000, 4000, 3), np.uint8), [animal], ['hoof'])
     assert picture.shape == (360, 480, 3)
+
+
+def test_no_cell_is_a_formula_and_no_name_is_lost(tool, inputs, tmp_path):
+    """A spreadsheet runs what begins with = or @; OpenCV crashes on a name that is no UTF-8."""
+    (inputs / 'a.png').rename(inputs / '=1+1.png')
+    (inputs / 'b.png').rename(inputs / 'b\udce9.png')
+    (inputs / 'v.avi').rename(inputs / 'v\udce9.avi')
+    with pytest.raises(SystemExit, match='avi has a name that is no UTF-8'):
+        run(tool, inputs, tmp_path / 'out', '--prompts', '@SUM(A1)', '+x', 'nose')
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [one['file_name'] for one in results] == ['=1+1.png', 'b\udce9.png', 'c.png']
+    assert {path.name for path in (tmp_path / 'out/poses').iterdir()} == {'=1+1.png', 'b\udce9.png', 'c.png'}
+    rows = read_csv(tmp_path / 'out/prompts.csv')
+    assert [row[0] for row in rows[1::3]] == ["'=1+1.png", 'b\\udce9.png', 'c.png']
+    assert [row[3] for row in rows[1:4]] == ["'@SUM(A1)", "'+x", 'nose']
+
+
+def test_a_video_that_cannot_be_written_ends_nothing(tool, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2.VideoWriter, 'isOpened', lambda self: False)
+    (inputs / 'v.avi').rename(inputs / 'a.avi')
+    with pytest.raises(
+        SystemExit, match=r'1 skipped:\n.*a\.avi\.mp4 cannot be written by OpenCV: MPEG-4, 60x40 pixels, 10 f'
+    ):
+        run(tool, inputs, tmp_path / 'out')
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [one['file_name'] for one in results] == ['a.avi'] * 3 + ['a.png', 'b.png', 'c.png']
+    assert (tmp_path / 'out/poses/c.png').is_file()
+
+
+def test_many_score_maps_fit_into_a_video(tool):
+    assert tool.draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['nose'] * 40).shape[1] <= 8191

@@ -22,7 +22,6 @@ CONFIGS = [str(REPOSITORY / f'configs/demo/{name}_tiny.py') for name in ('clamp'
     ('args', 'message'),
     [
         (['no/config.py', 'no.pth'], 'no/config.py'),
-        ([CONFIGS[0], 'no.pth', '--gallery', '0'], '--gallery is 0'),
         ([CONFIGS[0], 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
     ],
 )
@@ -33,14 +32,6 @@ def test_errors_are_one_line(args, message, monkeypatch, tmp_path):
     assert str(error.value).startswith('error: ')
     assert message in str(error.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_names_tell_runs_apart():
-    run_names = load_tool('report').run_names
-    assert run_names([['a/x.py', '1.pth']]) == ['x']
-    assert run_names([['a/x.py', '1.pth'], ['a/y.py', '1.pth']]) == ['x', 'y']
-    assert run_names([['a/x.py', '1.pth'], ['b/x.py', '1.pth']]) == ['a/x', 'b/x']
-    assert run_names([['a/x.py', '1.pth'], ['a/x.py', '2.pth']]) == ['a/x 1', 'a/x 2']
 
 
 def test_the_gallery_spreads_over_oks():

@@ -1,5 +1,7 @@
 """The figures from the command line, on drawn animals and the demo's small models with random weights."""
 
+import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -56,7 +58,6 @@ def test_errors_name_what_is_wrong_before_the_work(visualize, folder):
     assert "no keypoint 'left paw'. Did you mean: left back paw, " in message
     message = error_of(visualize, 'score-maps', *clamp, '--images', '1000001', '7', 'dog.jpg')
     assert 'No animal of 7, dog.jpg in ' in message
-    assert 'at least 1' in error_of(visualize, 'score-maps', *clamp, '--number', '0')
     for figure in ('similarity', 'score-maps'):
         message = error_of(visualize, figure, SIMPLE_BASELINE, 'simplebaseline.pth', '--out', 'new.png')
         assert 'without prompts' in message
@@ -79,6 +80,23 @@ def test_animals_are_chosen_by_image_or_spread_from_first_to_last(visualize):
     spread = chosen(None, 3)
     assert len(spread) == 3
     assert spread[::2] == [every[0], every[-1]]
+
+
+def test_images_of_one_name_are_told_apart(visualize, folder):
+    assert visualize.endings('a/b/1.png') == ['a/b/1.png', 'b/1.png', '1.png']
+    cfg = Config.fromfile(CLAMP)
+    path = Path(cfg.test_dataloader.dataset.data_root, cfg.test_dataloader.dataset.ann_file)
+    coco = json.loads(path.read_text())
+    images = path.parents[1] / 'data'
+    for image, name in zip(coco['images'], ('one/1.jpg', 'two/1.jpg')):
+        (images / name).parent.mkdir()
+        shutil.copy(images / image['file_name'], images / name)
+        image['file_name'] = name
+    path.with_name('frames.json').write_text(json.dumps(coco))
+    cfg.test_dataloader.dataset.ann_file = 'annotations/frames.json'
+    with pytest.raises(ValueError, match=r'1\.jpg may be .*one/1\.jpg or .*two/1\.jpg'):
+        visualize.choose_animals(cfg, ['1.jpg'])
+    assert visualize.choose_animals(cfg, ['two/1.jpg']).get_data_info(0)['img_path'].endswith('two/1.jpg')
 
 
 def test_oks_is_one_for_the_truth_and_as_coco_defines_it(visualize):
@@ -127,6 +145,10 @@ def test_each_figure_is_drawn(visualize, weights, capsys):
     assert Path('similarity.pdf').read_bytes().startswith(b'%PDF')
     for name, columns in (('maps.png', 3.25), ('learned.png', 6.9)):
         assert cv2.imread(name).shape[1] == pytest.approx(300 * columns, rel=0.1)
+    shutil.copy('clamp.pth', 'later.pth')
+    visualize.main(['compare', *clamp, '--against', CLAMP, 'later.pth', '--number', '2', '--out', 'two.svg'])
+    two = Path('two.svg').read_text()
+    assert two.index('clamp_tiny later') < two.index('clamp_tiny clamp') < two.index('Ground truth')
     svg = Path('compare.svg').read_text()
     assert svg.index('SimpleBaseline') < svg.index('Ground truth')
     assert svg.count('OKS') >= 8
