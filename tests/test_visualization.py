@@ -206,3 +206,9 @@ def test_the_hook_refuses_a_model_without_prompts():
     head = MODELS.build(dict(type='HeatmapHead', in_channels=8, out_channels=3))
     with pytest.raises(ValueError, match='has no prompts'):
         ScoreMapHook().before_train(SimpleNamespace(model=SimpleNamespace(head=head)))
+
+
+def test_a_dollar_sign_is_no_formula(tmp_path):
+    figure = plot_similarity({'$x': np.eye(2)}, ['a$_b', r'$\no$'])
+    save_figure(figure, tmp_path / 'similarity.svg', 30)
+    assert r'$\no$' in (tmp_path / 'similarity.svg').read_text()

@@ -25,6 +25,7 @@ STYLE = {
     'hatch.linewidth': 0.4,
     'pdf.fonttype': 42,
     'svg.fonttype': 'none',
+    'text.parse_math': False,  # a name may hold a dollar sign
 }
 
 
