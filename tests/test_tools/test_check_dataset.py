@@ -56,6 +56,7 @@ def test_config_exit_status_table_and_json(parts, tmp_path, capsys):
         'findings': [],
         'species': {'train': [['cow', 'Bovidae', 2]], 'val': [['cow', 'Bovidae', 2]]},
     }
+    out = tmp_path / 'second.json'
     assert tool.main([write_config(parts, tmp_path, 'train', 'indices=[0]'), '--json', str(out), '--fast']) == 1
     assert 'loader and evaluator name different files' in capsys.readouterr().out
     found = [(f['part'], f['message']) for f in json.loads(out.read_bytes())['findings']]
