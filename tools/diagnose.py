@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.command_line import output_file
 from clamp.settings import Options
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
