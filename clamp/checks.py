@@ -143,6 +143,14 @@ def check_keypoint_number(model: dict, dataset: dict) -> None:
         ValueError: If they do not, naming all three.
     """
     k_data = dataset_metainfo(dataset)['num_keypoints']
+    asked = model.head.get('test_names')
+    if asked and dataset.get('test_mode'):
+        if len(asked) != k_data:
+            raise ValueError(
+                f'model.head.test_names asks for {len(asked)} keypoints ({", ".join(asked)}), but the data set '
+                f'{dataset["type"]} has {k_data}. Name them in its order.'
+            )
+        return
     k_head = model.head.out_channels
     names = model.head.get('prompt_learner', {}).get('keypoint_names')
     if k_data == k_head == (k_data if names is None else len(names)):

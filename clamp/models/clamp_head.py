@@ -160,12 +160,16 @@ class CLAMPHead(HeatmapHead):
         Returns:
             dict[str, Tensor]: ``loss_kpt``, and ``loss_spatial`` and ``loss_feature`` where they are configured.
         """
+        return self.compute_losses(feats, *self.collect_targets(batch_data_samples))
+
+    def collect_targets(self, batch_data_samples: list) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what :meth:`compute_losses` takes of the samples of a batch: target, weights and keypoints."""
         target = torch.stack([sample.gt_fields.heatmaps for sample in batch_data_samples])
         weights = torch.cat([sample.gt_instance_labels.keypoint_weights for sample in batch_data_samples])
         keypoints = None
         if self.feature_loss:
             keypoints = keypoint_fractions(batch_data_samples).to(weights.device, non_blocking=True)
-        return self.compute_losses(feats, target, weights, keypoints)
+        return target, weights, keypoints
 
     def compute_losses(
         self, feats: tuple[Tensor, Tensor, Tensor], target: Tensor, weights: Tensor, keypoints: Tensor | None

@@ -71,7 +71,10 @@ class HeatmapDataPreprocessor(ImgDataPreprocessor):
         scale = [side / heatmap_side for side, heatmap_side in zip(input_size, heatmap_size)]
         x, y = (keypoints[..., i] / scale[i] for i in range(2))
         heatmaps, weights = draw_heatmaps(x, y, weights, heatmap_size, self.codec['sigma'])
-        metainfo = dict(input_size=input_size)
+        return self._pack_targets(heatmaps, weights, keypoints, dict(input_size=input_size))
+
+    @staticmethod
+    def _pack_targets(heatmaps: Tensor, weights: Tensor, keypoints: Tensor, metainfo: dict) -> list[SimpleNamespace]:
         return [  # a PoseDataSample takes six times as long to make
             SimpleNamespace(
                 gt_fields=SimpleNamespace(heatmaps=heatmaps_of_one),

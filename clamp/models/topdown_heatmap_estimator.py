@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+
 import torch
 from mmengine.structures import PixelData
 from mmpose.models import TopdownPoseEstimator
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 from torch import Tensor
+
+from ..keypoint_names import mirrored
 
 
 @MODELS.register_module()
@@ -25,19 +29,40 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
             list[PoseDataSample]: The same, with ``pred_instances`` and, if ``test_cfg`` asks for ``output_heatmaps``,
             ``pred_fields``.
         """
-        flip_test = self.test_cfg.get('flip_test')
-        heatmaps = self._forward(torch.cat([inputs, inputs.flip(-1)]) if flip_test else inputs)
+        heatmaps = self._flip_test(inputs, data_samples) if self.test_cfg.get('flip_test') else self._forward(inputs)
         heatmaps = heatmaps.float()  # under autocast they may be bfloat16, which NumPy lacks
-        if flip_test:
-            heatmaps, flipped = heatmaps.chunk(2)
-            flipped = flip_heatmaps(
-                flipped,
-                flip_indices=data_samples[0].metainfo['flip_indices'],
-                flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
-                shift_heatmap=self.test_cfg.get('shift_heatmap', False),
-            )
-            heatmaps = (heatmaps + flipped) * 0.5
         fields = (
             [PixelData(heatmaps=each) for each in heatmaps.detach()] if self.test_cfg.get('output_heatmaps') else None
         )
         return self.add_pred_to_datasample(self.head.decode(heatmaps), fields, data_samples)
+
+    def _flip_test(self, inputs: Tensor, data_samples: list) -> Tensor:
+        """Return the mean of the heatmaps of the images and, mirrored back, of their mirror images (B, K, H', W')."""
+        heatmaps, flipped = self._forward(torch.cat([inputs, inputs.flip(-1)])).float().chunk(2)
+        return (heatmaps + self._mirror_back(flipped, data_samples[0].metainfo['flip_indices'])) * 0.5
+
+    def _mirror_back(self, heatmaps: Tensor, flip_indices: Sequence[int] | None) -> Tensor:
+        return flip_heatmaps(
+            heatmaps,
+            flip_indices=flip_indices,
+            flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
+            shift_heatmap=self.test_cfg.get('shift_heatmap', False),
+        )
+
+
+@MODELS.register_module()
+class OpenVocabularyEstimator(TopdownHeatmapEstimator):
+    """The estimator for heads that are asked by name, such as :class:`OpenVocabularyHead`.
+
+    In its flip test, the mirror image is asked for the mirrored names, "right hock" for "left hock", whether or not
+    these are among the names asked for. The data set's flip pairs are not used.
+    """
+
+    def _flip_test(self, inputs: Tensor, data_samples: list) -> Tensor:
+        names = self.head.asked_names
+        mirror_names = [mirrored(name) for name in names]
+        both = list(dict.fromkeys([*names, *mirror_names]))  # prompts are kept for one list
+        feats = self.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
+        heatmaps, flipped = self.head(feats, both).float().chunk(2)  # (B, all names, H', W')
+        flipped = self._mirror_back(flipped[:, [both.index(name) for name in mirror_names]], flip_indices=None)
+        return (heatmaps[:, [both.index(name) for name in names]] + flipped) * 0.5

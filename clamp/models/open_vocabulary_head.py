@@ -1,0 +1,169 @@
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpose.models.heads import HeatmapHead
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from ..keypoint_names import check_names
+from .clamp_head import CLAMPHead
+
+
+@MODELS.register_module()
+class AskedCLAMPHead(CLAMPHead):
+    """CLAMP's head, asked for keypoints by name: the K that it was trained on, and any others.
+
+    It is trained as :class:`CLAMPHead` is, and predicts the same heatmaps of the K names. Its last convolution has no
+    kernel for another name: for that, the score map, brought to the size of the heatmaps, stands for the heatmap.
+
+    Args:
+        test_names (Sequence[str], optional): The P names to ask for, unless a call names others. Defaults to None, the
+            K names.
+        **kwargs: Of :class:`CLAMPHead`.
+
+    Raises:
+        ValueError: If there are no ``test_names``, or one is empty.
+    """
+
+    def __init__(self, *args, test_names: Sequence[str] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.asked_names = self.prompt_learner.keypoint_names if test_names is None else check_names(test_names)
+
+    def set_keypoint_names(self, names: Sequence[str]) -> None:
+        """Ask for these names from now on, any number of them, trained on or not.
+
+        Raises:
+            ValueError: If there are none, one is empty, or one makes too long a prompt for the text encoder.
+        """
+        names = check_names(names)
+        with torch.no_grad():
+            self.prompt_learner.encode_prompts(self.prompt_learner.new_texts(names))
+        self.asked_names = names
+
+    def forward(self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None) -> Tensor:
+        """Predict heatmaps.
+
+        Args:
+            feats (tuple[Tensor]): As :meth:`CLAMPHead.forward`.
+            names (Sequence[str], optional): P names. Defaults to None, the ``asked_names``.
+
+        Returns:
+            Tensor: (B, P, H', W').
+        """
+        names = list(names or self.asked_names)
+        heatmaps, own = super().forward(feats), self.prompt_learner.keypoint_names
+        if names == own:
+            return heatmaps
+        score_map = self.compute_score_map(feats, names)[0]
+        heatmaps = torch.cat([heatmaps, upsample(score_map, heatmaps).to(heatmaps.dtype)], dim=1)  # (B, K + P, H', W')
+        return heatmaps[:, [own.index(name) if name in own else len(own) + i for i, name in enumerate(names)]]
+
+
+@MODELS.register_module()
+class OpenVocabularyHead(AskedCLAMPHead):
+    """A head whose K is free: the last 1x1 convolution's kernel of a keypoint is computed from its prompt.
+
+    ::
+
+        features    = SimpleBaseline's deconvolutions (feature_map)                U, (B, d, H', W')
+        text_embeds = prompt_learner(global_embed, image_embeds)                   E, (B, K, D)
+        score_map   = cosine(image_embeds, text_embeds)                            eq. 3-4
+        heatmap_k   = <features, W N(E_k)> + a upsample(score_map_k) + b
+
+    N is batch normalisation over the names. Prompts of a text encoder lie close together; N takes away what is common
+    to those trained on, and enlarges what tells them apart.
+
+    One model so predicts full-size heatmaps of any names. In a training step, they are those that the data
+    preprocessor names (:class:`OpenVocabularyDataPreprocessor`), otherwise the K names. The losses are the paper's.
+    Kernels computed from prompts are also what GKDT (arXiv 2607.00752) predicts keypoints with.
+
+    Notation: as in :class:`CLAMPHead`; d channels of the last deconvolution.
+
+    Args:
+        in_channels (int): C.
+        out_channels (int): K, the number of names trained on.
+        prompt_learner (dict): As in :class:`CLAMPHead`.
+        **kwargs: Of :class:`AskedCLAMPHead`, but for ``upsample`` and ``upsample_channels``: the score map is always
+            interpolated bilinearly, since deconvolutions would tie it to K.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, prompt_learner: dict, **kwargs):
+        # CLAMPHead adds K channels for the score map, which does not enter the deconvolutions here
+        super().__init__(
+            in_channels - out_channels, out_channels, prompt_learner, upsample='bilinear', final_layer=None, **kwargs
+        )
+        channels = kwargs.get('conv_out_channels') or kwargs.get('deconv_out_channels', (256,)) or (in_channels,)
+        encoder = self.prompt_learner.text_encoder
+        embed_dim = self.prompt_learner.context.shape[-1] if encoder is None else encoder.embed_dim
+        self.prompt_norm = nn.BatchNorm1d(embed_dim)
+        self.kernel = nn.Linear(embed_dim, channels[-1])
+        self.score_map_weight = nn.Parameter(torch.tensor(0.1))
+        self.bias = nn.Parameter(torch.zeros(()))
+        nn.init.constant_(self.prompt_norm.weight, 0.1)  # a kernel then learns as fast as that of a convolution
+        nn.init.normal_(self.kernel.weight, std=0.01 * embed_dim**-0.5)
+        nn.init.zeros_(self.kernel.bias)
+
+    def forward(self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None) -> Tensor:
+        """Predict heatmaps.
+
+        Args:
+            feats (tuple[Tensor]): As :meth:`CLAMPHead.forward`.
+            names (Sequence[str], optional): P names. Defaults to None, the ``asked_names``.
+
+        Returns:
+            Tensor: (B, P, H', W').
+        """
+        return self._forward(feats, names or self.asked_names)[0]
+
+    def _forward(
+        self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heatmaps (B, P, H', W'), the score map (B, P, H, W) in [-1, 1] and text_embeds (B, P, D)."""
+        score_map, text_embeds = self.compute_score_map(feats, names)
+        features = HeatmapHead.forward(self, feats)  # (B, d, H', W')
+        prompts = self.prompt_norm(text_embeds.flatten(0, 1))  # (B x P, D)
+        kernels = self.kernel(prompts).unflatten(0, text_embeds.shape[:2])  # (B, P, d)
+        heatmaps = torch.einsum('bdhw,bpd->bphw', features, kernels)
+        return heatmaps + self.score_map_weight * upsample(score_map, heatmaps) + self.bias, score_map, text_embeds
+
+    def loss(
+        self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None
+    ) -> dict:
+        """Compute the losses as :meth:`CLAMPHead.loss` does, of the names that this step has targets for.
+
+        Args:
+            feats (tuple[Tensor]): As in :meth:`forward`.
+            batch_data_samples (list): As :meth:`CLAMPHead.loss`; ``metainfo['keypoint_names']`` of the first, where
+                there is one, has the names of the targets of all. A name with a weight, but with no place in the
+                heatmap, is not there: its target is zero, and it takes no part in ``loss_feature``.
+            train_cfg (dict, optional): Unused; MMPose passes it.
+
+        Returns:
+            dict[str, Tensor]: ``loss_kpt``, and ``loss_spatial`` and ``loss_feature`` where they are configured.
+        """
+        names = batch_data_samples[0].metainfo.get('keypoint_names')
+        return self.compute_losses(feats, *self.collect_targets(batch_data_samples), names)
+
+    def compute_losses(
+        self,
+        feats: tuple[Tensor, Tensor, Tensor],
+        target: Tensor,
+        weights: Tensor,
+        keypoints: Tensor | None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute the losses from tensors, and the P names that they are of, None for the K names."""
+        heatmaps, score_map, text_embeds = self._forward(feats, names)
+        losses = dict(loss_kpt=self.loss_module(heatmaps, target, weights))
+        if self.spatial_loss:
+            losses['loss_spatial'] = self.spatial_loss(upsample(score_map, target), target, weights)
+        if self.feature_loss:
+            located = weights * (target.amax((-2, -1)) > 0)  # (B, P)
+            losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, located)
+        return losses
+
+
+def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:
+    """Interpolate a score map bilinearly to the size of heatmaps (eq. 5)."""
+    return F.interpolate(score_map, size=heatmaps.shape[-2:], mode='bilinear', align_corners=False)
