@@ -1,0 +1,3 @@
+from .named_keypoint_metric import NamedKeypointMetric
+
+__all__ = ['NamedKeypointMetric']

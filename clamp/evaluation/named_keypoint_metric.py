@@ -1,0 +1,162 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmpose.registry import METRICS
+from scipy.stats import rankdata
+
+from ..datasets.mean_pose import mean_pose
+
+
+@METRICS.register_module()
+class NamedKeypointMetric(BaseMetric):
+    """PCK of the keypoints that were trained on (base) and of those that were not (novel), by name and by species.
+
+    A keypoint is found if it is predicted within a threshold times the longer side of the animal's box, in pixels of
+    the image. PCK is over all labelled keypoints of a group. Each value of a group has a 95% interval, by bootstrap
+    over the images. For the groups also
+
+    - AUROC: how often the score of a labelled keypoint is above that of an unlabelled one; it says how well the score
+      tells present from absent as far as an unlabelled keypoint is not to be seen, a question of the data set;
+    - two answers that need no words, if a reference is given: the mean pose of its animals in the box, and, for a novel
+      keypoint, what was predicted for the base keypoint that is nearest in the mean pose.
+
+    Names: ``novel/PCK@0.1``, ``novel/PCK@0.1 low``, ``novel/PCK@0.1 high``, ``base/AUROC``, ``cat/novel/PCK@0.1`` by
+    species, ``left eye/PCK@0.1`` by keypoint, ``novel/PCK@0.1 of the mean pose``, ``novel/PCK@0.1 of the nearest``.
+
+    Notation: N animals, K keypoints, T thresholds, R resamples.
+
+    Args:
+        keypoint_names (Sequence[str]): The K names that are asked for, in the data set's order.
+        novel (Sequence[str]): Those of them that were not trained on. Defaults to none.
+        thresholds (Sequence[float]): Defaults to (0.1, 0.2).
+        resamples (int): R. Defaults to 1000.
+        reference (dict, optional): Where the mean pose is from: ``ann_file``, a COCO file, whose animals count unless
+            their ids are those of tested ones, and ``places``, of each of the K names its place there. It knows where
+            novel keypoints are, which the model does not. Defaults to None.
+        **kwargs: Of :class:`mmengine.evaluator.BaseMetric`.
+
+    Raises:
+        ValueError: If a novel name is not among the names.
+    """
+
+    def __init__(
+        self,
+        keypoint_names: Sequence[str],
+        novel: Sequence[str] = (),
+        thresholds: Sequence[float] = (0.1, 0.2),
+        resamples: int = 1000,
+        reference: dict | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.keypoint_names, self.thresholds = list(keypoint_names), np.array(thresholds)
+        self.resamples, self.reference = resamples, reference
+        if unknown := [name for name in novel if name not in self.keypoint_names]:
+            raise ValueError(f'novel has {unknown[0]!r}, which is not among {", ".join(self.keypoint_names)}.')
+        self.novel = np.array([name in novel for name in self.keypoint_names])
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Keep what was predicted and what is true of each animal, in pixels of the image."""
+        for sample in data_samples:
+            truth, found, annotation = sample['gt_instances'], sample['pred_instances'], sample['raw_ann_info']
+            self.results.append(
+                dict(
+                    id=sample['id'],
+                    image=sample['img_id'],
+                    box=np.array(annotation['bbox'], float),
+                    species=annotation.get('species') or str(annotation['category_id']),
+                    truth=np.asarray(truth['keypoints'][0], float),
+                    labelled=np.asarray(truth['keypoints_visible'][0]).reshape(len(self.keypoint_names), -1)[:, 0] > 0,
+                    found=np.asarray(found['keypoints'][0], float),
+                    scores=np.asarray(found['keypoint_scores'][0], float),
+                )
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Return the values in [0, 1] by name, of what is labelled at all."""
+        animals = {key: np.stack([result[key] for result in results]) for key in results[0] if key != 'species'}
+        species = np.array([result['species'] for result in results])
+        labelled, scores = animals['labelled'], animals['scores']
+        hits = self._hits(animals['found'], animals)  # (N, K, T)
+        weights = draw_weights(animals['image'], self.resamples)  # (1 + R, N)
+        groups = {name: group for name, group in (('novel', self.novel), ('base', ~self.novel)) if group.any()}
+        values = {}
+        for name, group in groups.items():
+            values |= self._with_interval(name, hits[:, group], labelled[:, group], weights)
+            values[f'{name}/AUROC'] = auroc(scores[:, group][labelled[:, group]], scores[:, group][~labelled[:, group]])
+            for kind in sorted(set(species)):
+                of = species == kind
+                values |= self._pck(f'{kind}/{name}', hits[of][:, group], labelled[of][:, group])
+        for place, name in enumerate(self.keypoint_names):
+            values |= self._pck(name, hits[:, [place]], labelled[:, [place]])
+        if self.reference:
+            for what, others in self._without_words(animals).items():
+                for name, group in groups.items():
+                    pck = self._pck(name, others[:, group], labelled[:, group])
+                    values |= {f'{key} of the {what}': value for key, value in pck.items()}
+        return {key: float(value) for key, value in values.items() if np.isfinite(value)}
+
+    def _hits(self, found: np.ndarray, animals: dict) -> np.ndarray:
+        """Return whether places (N, K, 2) are within each threshold of the true ones, (N, K, T)."""
+        distance = np.linalg.norm(found - animals['truth'], axis=-1) / animals['box'][:, None, 2:].max(-1)
+        return distance[..., None] <= self.thresholds
+
+    def _pck(self, name: str, hits: np.ndarray, labelled: np.ndarray) -> dict[str, float]:
+        return {
+            f'{name}/PCK@{threshold:g}': hits[..., t][labelled].mean() if labelled.any() else np.nan
+            for t, threshold in enumerate(self.thresholds)
+        }
+
+    def _with_interval(
+        self, name: str, hits: np.ndarray, labelled: np.ndarray, weights: np.ndarray
+    ) -> dict[str, float]:
+        counts = weights @ labelled.sum(1)  # (1 + R,)
+        shares = weights @ (hits & labelled[..., None]).sum(1) / np.where(counts, counts, np.nan)[:, None]  # (1 + R, T)
+        values = {}
+        for t, threshold in enumerate(self.thresholds):
+            low, high = np.nanpercentile(shares[1:, t], [2.5, 97.5]) if counts[0] else (np.nan, np.nan)
+            key = f'{name}/PCK@{threshold:g}'
+            values |= {key: shares[0, t], f'{key} low': low, f'{key} high': high}
+        return values
+
+    def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
+        """Return the hits (N, K, T) of the mean pose and of the nearest base keypoint."""
+        mean = reference_pose(**self.reference, without=set(animals['id'].tolist()))  # (K, 2)
+        box = animals['box'][:, None]  # (N, 1, 4)
+        hits = {'mean pose': self._hits(box[..., :2] + mean * box[..., 2:], animals)}
+        if not self.novel.all():
+            distance = np.linalg.norm(mean[:, None] - mean, axis=-1) + np.where(self.novel, np.inf, 0)  # (K, K)
+            hits['nearest'] = self._hits(animals['found'][:, distance.argmin(1)], animals)
+        return hits
+
+
+def reference_pose(ann_file: str, places: Sequence[int], without: set[int]) -> np.ndarray:
+    """Return the mean place of K keypoints in the box, (K, 2), of the animals of a COCO file but those with some ids.
+
+    Raises:
+        ValueError: If there are no others.
+    """
+    annotations = json.loads(Path(ann_file).read_text(encoding='utf-8'))['annotations']
+    others = [annotation for annotation in annotations if annotation['id'] not in without]
+    if not others:
+        raise ValueError(f'{ann_file} has no animals but those tested: there is no mean pose of others.')
+    return mean_pose(others)[list(places)]
+
+
+def draw_weights(images: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
+    """Return how often each of N animals stands in each resample of their images, (1 + R, N); row 0 is all of them."""
+    index = np.unique(images, return_inverse=True)[1]
+    number = index.max() + 1
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
+    return np.vstack([np.ones(number, int), drawn])[:, index]
+
+
+def auroc(present: np.ndarray, absent: np.ndarray) -> float:
+    """Return how often a score of the first kind is above one of the second, ties by half; NaN if a kind has none."""
+    if not len(present) or not len(absent):
+        return np.nan
+    ranks = rankdata(np.concatenate([present, absent]))[: len(present)]
+    return (ranks.sum() - len(present) * (len(present) + 1) / 2) / (len(present) * len(absent))
