@@ -5,6 +5,7 @@ Every split is a COCO JSON beside a manifest, in the folder `splits` next to its
     python tools/make_splits.py fewshot ap10k-train-split1.json --shots 20 --seed 0
     python tools/make_splits.py zeroshot --train-family Bovidae --test-family Canidae \\
         --train-ann ap10k-train-split1.json --val-ann ap10k-val-split1.json
+    python tools/make_splits.py unseen animalpose_trainval.json --species cat
     python tools/make_splits.py fraction person_keypoints_train2017.json --percent 5 --seed 1
     python tools/make_splits.py holdout animalpose_train.json --percent 20
     python tools/make_splits.py verify splits/*.manifest.json
@@ -19,7 +20,9 @@ import sys
 from pathlib import Path
 
 from clamp.command_line import inside
-from clamp.datasets import coco, splits
+from clamp.datasets import coco, splits, unseen_species
+
+BUILDERS = splits.BUILDERS | unseen_species.BUILDERS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,fraction,holdout,verify}')
+    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,unseen,fraction,holdout,verify}')
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument('ann', type=Path, help='COCO annotation file to draw from')
     drawn.add_argument('--seed', type=int, default=0, help='which draw (default: %(default)s)')
@@ -59,6 +62,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='test on the family in --val-ann, or on all of it in --train-ann and --val-ann (default: %(default)s)',
     )
     zero.set_defaults(run=make_zero_shot)
+
+    unseen = commands.add_parser('unseen', parents=[written], help='train on all species but one, test on that one')
+    unseen.add_argument('ann', type=Path, help='COCO annotation file of both')
+    unseen.add_argument('--species', required=True, help='the one that is tested on, such as cat')
+    unseen.add_argument(
+        '--keypoints', nargs='+', metavar='NAME', help='train on these alone, by their names in the file (default: all)'
+    )
+    unseen.set_defaults(run=make_unseen)
 
     part = commands.add_parser('fraction', parents=[drawn, written], help='a percentage of the images')
     part.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images')
@@ -112,6 +123,16 @@ def make_zero_shot(args: argparse.Namespace) -> int:
     return write(args, (train, test))
 
 
+def make_unseen(args: argparse.Namespace) -> int:
+    options = {'species': args.species}
+    kept = f'-{len(set(args.keypoints))}keypoints' if args.keypoints else ''
+    train_options = options | ({'keypoints': sorted(set(args.keypoints))} if args.keypoints else {})
+    train = build('unseen-train', train_options, [args.ann], f'without-{args.species}{kept}')
+    test = build('unseen-test', options, [args.ann], f'only-{args.species}')
+    splits.check_disjoint(train[0], test[0])
+    return write(args, (train, test))
+
+
 def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tuple[dict, dict, Path]:
     """A split, its manifest and its default path; it is named after the last source."""
     if len({path.name for path in sources}) < len(sources):
@@ -119,7 +140,7 @@ def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tup
     output = inside(sources[-1].parent / 'splits', f'{sources[-1].stem}_{suffix}.json')
     contents = [coco.read(path) for path in sources]
     try:
-        part, report = splits.BUILDERS[protocol](*contents, **options)
+        part, report = BUILDERS[protocol](*contents, **options)
     except ValueError as error:
         raise ValueError(f'{" and ".join(map(str, sources))}: {error}') from None
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources}
@@ -157,6 +178,11 @@ def summary(manifest: dict) -> str:
         lines.append(f'nothing to draw: {", ".join(report["species_with_none"])}')
     if 'images_drawn_from' in report:
         lines.append(f'drawn from {report["images_drawn_from"]} images that can be trained on')
+    if report.get('images_dropped_for_species'):
+        dropped = len(report['images_dropped_for_species'])
+        lines.append(f'{dropped} images left out: they also show a {manifest["options"]["species"]}')
+    if manifest['options'].get('keypoints'):
+        lines.append(f'labels of {", ".join(manifest["options"]["keypoints"])} alone')
     if 'images_dropped_for_test_family' in report:
         dropped = len(report['images_dropped_for_test_family'])
         lines.append(f'{dropped} images left out: they also show {manifest["options"]["test_family"]}')

@@ -111,7 +111,7 @@ def few_shot(coco: dict, *, shots: int, seed: int, unit: str = 'animal') -> tupl
         most = f'the most is {len(pools[largest])}, of {largest}' if largest else 'there is no species'
         raise ValueError(f'no species has {shots} {unit}s that can be trained on: {most}; lower the number of shots')
     chosen = {id_ for pool in pools.values() for unit_id in draw_order(pool, seed)[:shots] for id_ in pool[unit_id]}
-    return _subset(coco, chosen), {
+    return subset(coco, chosen), {
         'species_with_fewer': {name: len(pool) for name, pool in pools.items() if 0 < len(pool) < shots},
         'species_with_none': [name for name, pool in pools.items() if not pool],
     }
@@ -129,7 +129,7 @@ def fraction(coco: dict, *, percent: float, seed: int) -> tuple[dict, dict]:
     if number == 0:
         raise ValueError(f'{percent:g}% of {len(images)} images that can be trained on is none; raise the percentage')
     chosen = set(draw_order(images, seed)[:number])
-    return _subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] in chosen}), {
+    return subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] in chosen}), {
         'images_drawn_from': len(images)
     }
 
@@ -145,7 +145,7 @@ def holdout(coco: dict, *, percent: float, seed: int, part: str) -> tuple[dict, 
     if part == 'val':
         return val, report
     held = {image['id'] for image in val['images']}
-    return _subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in held}), report
+    return subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in held}), report
 
 
 def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple[dict, dict]:
@@ -160,7 +160,7 @@ def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple
     if len(dropped) == len({ann['image_id'] for ann in animals}):
         raise ValueError(f'every image of {train_family} also shows an animal of {test_family}: nothing to train on')
     chosen = {ann['id'] for ann in animals if ann['image_id'] not in shown}
-    return _subset(coco, chosen), {'images_dropped_for_test_family': dropped}
+    return subset(coco, chosen), {'images_dropped_for_test_family': dropped}
 
 
 def zero_shot_test(*sources: dict, train_family: str, test_family: str) -> tuple[dict, dict]:
@@ -170,7 +170,7 @@ def zero_shot_test(*sources: dict, train_family: str, test_family: str) -> tuple
         raise ValueError(f'train and test family are both {train_family}: nothing would be unseen; name two families')
     check_family(coco, test_family)
     taxa = taxonomy(coco)
-    return _subset(coco, {id_ for id_, taxon in taxa.items() if taxon.family == test_family}), {
+    return subset(coco, {id_ for id_, taxon in taxa.items() if taxon.family == test_family}), {
         'test_from': 'val' if len(sources) == 1 else 'all'
     }
 
@@ -210,7 +210,7 @@ def check_disjoint(train: dict, test: dict) -> None:
         )
 
 
-def _subset(coco: dict, annotation_ids: set[int]) -> dict:
+def subset(coco: dict, annotation_ids: set[int]) -> dict:
     """The annotations with these ids and the images they are on, in the source's order; all else as it is."""
     annotations = [ann for ann in coco['annotations'] if ann['id'] in annotation_ids]
     image_ids = {ann['image_id'] for ann in annotations}

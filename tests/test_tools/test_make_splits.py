@@ -100,6 +100,35 @@ def test_zero_shot(train, val, monkeypatch, capsys):
     assert run('verify', *Path('splits').glob('*.manifest.json')) == 0
 
 
+def test_unseen_species(train, capsys):
+    assert run('unseen', train, '--species', 'cat') == 0
+    out = capsys.readouterr().out
+    assert 'train_without-cat.json: written' in out
+    assert 'train_only-cat.json: written' in out
+    assert 'images left out' not in out
+    ids = {
+        path.name: [ann['id'] for ann in json.loads(path.read_bytes())['annotations']]
+        for path in train.parent.glob('splits/*.json')
+        if 'manifest' not in path.name
+    }
+    assert ids == {'train_without-cat.json': list(range(1, 9)), 'train_only-cat.json': [9, 10, 11]}
+    assert run('verify', *train.parent.glob('splits/*.manifest.json')) == 0
+    assert run('unseen', train, '--species', 'pig') == 2
+    assert 'no animal is a pig; species with animals: cat (3), dog (8)' in capsys.readouterr().err
+
+
+def test_unseen_keypoints(train, capsys):
+    coco = json.loads(train.read_text())
+    coco['categories'][0]['keypoints'] = ['nose']
+    train.write_text(json.dumps(coco))
+    assert run('unseen', train, '--species', 'cat', '--keypoints', 'nose') == 0
+    assert 'train_without-cat-1keypoints.json: written' in capsys.readouterr().out
+    manifest = json.loads((train.parent / 'splits/train_without-cat-1keypoints.manifest.json').read_text())
+    assert manifest['options'] == {'species': 'cat', 'keypoints': ['nose']}
+    assert run('unseen', train, '--species', 'cat', '--keypoints', 'hoof') == 2
+    assert 'there is no keypoint hoof; there are nose' in capsys.readouterr().err
+
+
 def test_verify_tells_what_differs(train, capsys):
     run('fewshot', train, '--shots', 2)
     output = train.parent / 'splits/train_2shot-seed0.json'
