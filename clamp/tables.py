@@ -1,13 +1,17 @@
 """Tables of results: their rows as data (tools/tables.json), and what was measured beside the paper's numbers.
 
-A file of tables is JSON: ``{name: {title, metrics, rows, test, make, variant, options}}``. A row is ``{name, config,
-paper}`` and may have any of the last four keys of its table too, which then count for that row alone:
+A file of tables is JSON: ``{name: {title, metrics, rows, folds, test, make, variant, options}}``. A row is ``{name,
+config, paper}`` and may have any of the last four keys of its table too, which then count for that row alone:
 
 - ``config``: the path of a config, from the root of the repository.
 - ``paper``: the paper's numbers in percent, in the order of ``metrics``; may be left out.
 - ``test``: the annotation file that the row is measured on.
 - ``make``: the command that makes the annotation files if they are missing, with ``{seed}`` for the draw.
 - ``options``, ``variant``: settings that replace those of the config, and the name of what they make of it.
+
+``metrics`` are the short names of ``METRICS``, or names as the evaluator has them. With ``folds``, a list of words, a
+row is run once for each of them: it takes the place of ``{fold}`` in ``test`` and ``make``, and is the environment's
+``FOLD`` where the config is read. What stands in the table is the mean over the folds.
 """
 
 import json
@@ -33,12 +37,20 @@ def read_tables(path: Path) -> dict[str, dict]:
         raise ValueError(f'{path} is no JSON: {error}') from error
     for name, table in tables.items():
         shared = {key: table[key] for key in ('test', 'make', 'variant', 'options') if key in table}
-        table['rows'] = [shared | row for row in table['rows']]
-        for row in table['rows']:
-            row['key'] = '_'.join(filter(None, (Path(row['config']).stem, row.get('variant'))))
+        folds = table.get('folds', [None])
+        table['rows'] = [fold_row(shared | row, fold) for row in table['rows'] for fold in folds]
         if len({row['key'] for row in table['rows']}) < len(table['rows']):
             raise ValueError(f'{path}, table {name}: two rows have the same config and variant; name other variants.')
     return tables
+
+
+def fold_row(row: dict, fold: str | None) -> dict:
+    """Return a row with its ``key`` and its ``group``, the key that it shares with the row's other folds."""
+    group = '_'.join(filter(None, (Path(row['config']).stem, row.get('variant'))))
+    if fold is None:
+        return row | dict(key=group, group=group)
+    filled = {key: row[key].replace('{fold}', fold) for key in ('test', 'make') if key in row}
+    return row | filled | dict(key=f'{group}_{fold}', group=group, fold=fold)
 
 
 def choose(tables: dict[str, dict], name: str, keys: list[str] | None = None) -> dict:
@@ -49,11 +61,12 @@ def choose(tables: dict[str, dict], name: str, keys: list[str] | None = None) ->
     """
     if name not in tables:
         raise ValueError(f'There is no table {name}; there are {", ".join(tables)}.')
-    there = [row['key'] for row in tables[name]['rows']]
+    rows = tables[name]['rows']
+    there = list(dict.fromkeys([row['group'] for row in rows] + [row['key'] for row in rows]))
     unknown = [key for key in keys or () if key not in there]
     if unknown:
         raise ValueError(f'Table {name} has no row {unknown[0]}; it has {", ".join(there)}.')
-    return {**tables[name], 'rows': [row for row in tables[name]['rows'] if not keys or row['key'] in keys]}
+    return {**tables[name], 'rows': [row for row in rows if not keys or {row['key'], row['group']} & set(keys)]}
 
 
 def summarize(table: dict, results: dict[str, list[dict]]) -> dict:
@@ -61,12 +74,13 @@ def summarize(table: dict, results: dict[str, list[dict]]) -> dict:
 
     Args:
         table (dict): A table as :func:`choose` returns it.
-        results (dict[str, list[dict]]): By the row's key, the results of its runs, each with ``metrics`` as MMPose's
-            CocoMetric returns them (in [0, 1], -1 where nothing could be measured) and ``data``.
+        results (dict[str, list[dict]]): By the row's key, the results of its runs, each with ``metrics`` as the
+            evaluator returns them (in [0, 1], -1 or absent where nothing could be measured), ``seed`` and ``data``.
 
     Returns:
         dict: ``title``, ``metrics``, and for each row ``name``, ``key``, ``test``, ``ours`` and ``paper`` by metric, in
-        percent, and its ``runs``. ``ours`` has n, the mean, and the sample standard deviation (None if n < 2).
+        percent, and its ``runs``. ``ours`` has n, the mean, and the sample standard deviation (None if n < 2). With
+        folds also ``means``, the same of each group of rows: of the means over its folds, by seed.
 
     Raises:
         ValueError: If rows that are measured on one annotation file have results on different contents of it.
@@ -78,10 +92,36 @@ def summarize(table: dict, results: dict[str, list[dict]]) -> dict:
             digest = run['data']['test']['sha256']
             if contents.setdefault(row['test'], digest) != digest:
                 raise ValueError(f'The results are of different contents of {row["test"]}; they make no one table.')
-        ours = {name: statistics([run['metrics'][METRICS[name]] for run in runs]) for name in table['metrics']}
+        ours = {name: statistics([measured(run, name) for run in runs]) for name in table['metrics']}
         paper = dict(zip(table['metrics'], row.get('paper', ())))
         rows.append({key: row[key] for key in ('name', 'key', 'test')} | {'ours': ours, 'paper': paper, 'runs': runs})
-    return {'title': table['title'], 'metrics': table['metrics'], 'rows': rows}
+    summary = {'title': table['title'], 'metrics': table['metrics'], 'rows': rows}
+    return summary | {'means': fold_means(table, results)} if 'folds' in table else summary
+
+
+def fold_means(table: dict, results: dict[str, list[dict]]) -> list[dict]:
+    """Return rows as :func:`summarize` does, one for each group, of the seeds that all its folds have results of."""
+    groups: dict[str, list[dict]] = {}
+    for row in table['rows']:
+        groups.setdefault(row['group'], []).append(row)
+    means = []
+    for key, rows in groups.items():
+        folds = [{run['seed']: run for run in results.get(row['key'], [])} for row in rows]
+        seeds = sorted(set.intersection(*map(set, folds)))
+        ours = {}
+        for name in table['metrics']:
+            values = [[measured(fold[seed], name) for fold in folds] for seed in seeds]
+            ours[name] = statistics([mean(of_seed) if min(of_seed) >= 0 else -1 for of_seed in values])
+        test = f'mean of {", ".join(row["fold"] for row in rows)}'
+        paper = dict(zip(table['metrics'], rows[0].get('paper', ())))
+        runs = [fold[seed] for seed in seeds for fold in folds]
+        means.append(dict(name=rows[0]['name'], key=key, test=test, ours=ours, paper=paper, runs=runs))
+    return means
+
+
+def measured(run: dict, name: str) -> float:
+    """Return what a run's test measured; -1 if nothing."""
+    return run['metrics'].get(METRICS.get(name, name), -1)
 
 
 def statistics(values: list[float]) -> dict:
@@ -96,18 +136,21 @@ def statistics(values: list[float]) -> dict:
 
 def to_markdown(summary: dict) -> str:
     """Write a summary as a Markdown table: ``mean ± std (the paper's number)``."""
-    tests = sorted({row['test'] for row in summary['rows']})
+    rows = summary.get('means', summary['rows'])
+    tests = sorted({row['test'] for row in rows})
     head = ['row', 'config', *(['tested on'] if len(tests) > 1 else []), 'seeds', *summary['metrics']]
     lines = [head, ['---'] * len(head)]
-    for row in summary['rows']:
+    for row in rows:
         tested_on = [Path(row['test']).stem] if len(tests) > 1 else []
         cells = [cell(row['ours'][name], row['paper'].get(name)) for name in summary['metrics']]
-        seeds = ' '.join(str(run['seed']) for run in row['runs']) or '-'
+        seeds = ' '.join(dict.fromkeys(str(run['seed']) for run in row['runs'])) or '-'
         lines.append([row['name'], row['key'], *tested_on, seeds, *cells])
-    runs = [run for row in summary['rows'] for run in row['runs']]
+    runs = [run for row in rows for run in row['runs']]
     commits = sorted({start['commit'] for run in runs for start in run['starts']})
-    brackets = "; the paper's number in brackets" if any(row['paper'] for row in summary['rows']) else ''
+    brackets = "; the paper's number in brackets" if any(row['paper'] for row in rows) else ''
     notes = [f'Mean ± sample standard deviation over the seeds, last epoch, in percent{brackets}.']
+    if 'means' in summary:
+        notes.append(f'Each is the {rows[0]["test"]}.')
     for file, digest in sorted({tuple(run['data']['test'].values()) for run in runs}):
         notes.append(f'Tested on `{file}` (SHA-256 {digest[:12]}).')
     notes += [f'Commit {commit}.' for commit in commits]

@@ -14,7 +14,8 @@ from mmpose.registry import DATASETS, METRICS
 from tests.conftest import load_tool
 
 ROOT = Path(__file__).parents[1]
-LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*_*_*.py') if 'make_splits.py' in path.read_text())
+MADE = sorted(path for path in (ROOT / 'configs').rglob('*_*_*.py') if 'make_splits.py' in path.read_text())
+LEAVES = [path for path in MADE if '_novel' not in path.stem]  # these: test_novel_protocol.py
 FAMILIES = {
     'cow': 'Bovidae', 'sheep': 'Bovidae', 'dog': 'Canidae', 'fox': 'Canidae', 'cat': 'Felidae', 'horse': 'Equidae',
     'mouse': 'Cricetidae',

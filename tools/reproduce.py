@@ -4,7 +4,7 @@
     python tools/reproduce.py 6 --rows clamp_r50 --seeds 0
     python tools/reproduce.py demo                         # generated animals, some minutes on a CPU
 
-tools/tables.json holds the tables; docs/reproduce.md says what is kept of a run, and when one is refused.
+docs/reproduce.md says what is kept of a run, and when one is refused; the tables are tools/tables.json.
 """
 
 import argparse
@@ -99,7 +99,9 @@ class Run:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('table', nargs='?', help='which table: 1, 2, 3, 4, 6, 8, 9, 10, 11, demo or animalpose-tiny')
+    parser.add_argument(
+        'table', nargs='?', help='which table: 1, 2, 3, 4, 6, 8, 9, 10, 11, novel, free-k, demo or animalpose-tiny'
+    )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED', help='default: 0 1 2')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
     parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
@@ -131,6 +133,7 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[R
     for seed in seeds:
         os.environ['SPLIT_SEED'] = str(seed)  # configs/*/*_20shot.py and *pct.py name the draw's file by it
         for row in table['rows']:
+            os.environ |= {'FOLD': row['fold']} if 'fold' in row else {}  # likewise configs/*/*_novel.py
             config = ROOT / row['config']
             # without MMEngine's formatter, whose version would be in the hash of the text, and which is slow
             cfg = Config(Config.fromfile(config).to_dict(), format_python_code=False)

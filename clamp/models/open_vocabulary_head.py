@@ -84,15 +84,19 @@ class OpenVocabularyHead(AskedCLAMPHead):
         in_channels (int): C.
         out_channels (int): K, the number of names trained on.
         prompt_learner (dict): As in :class:`CLAMPHead`.
-        **kwargs: Of :class:`AskedCLAMPHead`, but for ``upsample`` and ``upsample_channels``: the score map is always
-            interpolated bilinearly, since deconvolutions would tie it to K.
+        upsample (str): ``'bilinear'``, the default. Deconvolutions would tie the score map to K.
+        **kwargs: Of :class:`AskedCLAMPHead`.
+
+    Raises:
+        ValueError: As :class:`AskedCLAMPHead`, and if ``upsample`` is another.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, prompt_learner: dict, **kwargs):
+    def __init__(self, in_channels: int, out_channels: int, prompt_learner: dict, upsample: str = 'bilinear', **kwargs):
+        if upsample != 'bilinear':
+            raise ValueError(f"upsample={upsample!r}, but where K is free it can be 'bilinear' alone.")
         # CLAMPHead adds K channels for the score map, which does not enter the deconvolutions here
-        super().__init__(
-            in_channels - out_channels, out_channels, prompt_learner, upsample='bilinear', final_layer=None, **kwargs
-        )
+        kwargs['final_layer'] = None
+        super().__init__(in_channels - out_channels, out_channels, prompt_learner, upsample=upsample, **kwargs)
         channels = kwargs.get('conv_out_channels') or kwargs.get('deconv_out_channels', (256,)) or (in_channels,)
         encoder = self.prompt_learner.text_encoder
         embed_dim = self.prompt_learner.context.shape[-1] if encoder is None else encoder.embed_dim

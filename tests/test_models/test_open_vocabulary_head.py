@@ -169,6 +169,11 @@ def test_wrong_lists_of_names_are_refused_and_change_nothing(names, message):
     assert model(features()).shape == (2, K, 8, 8)
 
 
+def test_deconvolutions_of_the_score_map_are_refused():
+    with pytest.raises(ValueError, match="upsample='deconv', but where K is free"):
+        head(upsample='deconv')
+
+
 def test_mirrored_names():
     assert mirrored('left front paw') == 'right front paw'
     assert mirrored('tip of the Right ear') == 'tip of the Left ear'

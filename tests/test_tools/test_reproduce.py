@@ -13,7 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from clamp.tables import read_tables, statistics, summarize, to_markdown
+from clamp.tables import choose, read_tables, statistics, summarize, to_markdown
 from tests.conftest import load_tool
 from tests.test_protocols import header_command
 
@@ -51,6 +51,7 @@ def paper(table: str) -> dict[str, list[float]]:
 def test_tables_have_the_papers_numbers():
     assert {name: len(table['rows']) for name, table in TABLES.items()} == {
         '1': 5, '2': 5, '3': 4, '4': 5, '6': 4, '8': 3, '9': 2, '10': 8, '11': 10, 'demo': 2, 'animalpose-tiny': 4,
+        'novel': 9 * 5, 'free-k': 2,
     }  # fmt: skip
     assert paper('1')['clamp_vitb'] == [74.3, 95.8, 81.4, 47.6, 74.9, 77.5]
     assert paper('4')['simplebaseline_r50'] == [70.8, 94.8, 79.5, 67.3, 72.0, 75.0]
@@ -75,10 +76,14 @@ def test_every_row_has_its_config_and_is_tested_on_what_the_table_says(name, tmp
     for run in reproduce.plan(TABLES[name], [3], tmp_path, {}):
         assert run.cfg.randomness.seed == 3
         assert run.folder.name == 'seed3'
+        novel = 'fold' in run.row
         drawn = '20shot' in run.row['config'] or 'pct' in run.row['config']
         assert ('-seed3.json' in run.annotations['train']) == drawn  # the seed is the draw's, too
         if 'make_splits' in run.row.get('make', ''):
-            documented = header_command(ROOT / run.row['config'])
+            documented = header_command(
+                ROOT / ('configs/animalpose/clamp_lite0-minilm_novel.py' if novel else run.row['config'])
+            )
+            documented = [run.row['fold'] if novel and word == 'cat' else word for word in documented]
             assert shlex.split(run.row['make'].format(seed=0))[1:] == documented
 
 
@@ -114,6 +119,47 @@ def test_markdown():
     )
     elsewhere = summarize(small_table(ours=dict(test='splits/val_cats.json')), {})
     assert '| Ours | ours | val_cats | - | - | - |' in to_markdown(elsewhere)
+
+
+def folded_table() -> dict:
+    rows = [
+        dict(name='Ours', group='ours', key=f'ours_{fold}', fold=fold, test=f'{fold}.json') for fold in ('cat', 'dog')
+    ]
+    return dict(title='Folds', metrics=['AP', 'novel/PCK'], folds=['cat', 'dog'], rows=rows)
+
+
+def test_a_table_with_folds_has_their_means():
+    """By seed, of the seeds that all folds have; what a fold did not measure has no mean."""
+    results = dict(
+        ours_cat=[result(0, 0.2, 'aa' * 32), result(1, 0.3, 'aa' * 32)],
+        ours_dog=[result(0, 0.4, 'bb' * 32), result(1, 0.7, 'bb' * 32), result(2, 0.9, 'bb' * 32)],
+    )
+    for run in results['ours_dog']:
+        run['metrics']['novel/PCK'] = 0.5
+    summary = summarize(folded_table(), results)
+    assert [row['ours']['AP']['n'] for row in summary['rows']] == [2, 3]
+    (row,) = summary['means']
+    assert row['ours']['AP'] == pytest.approx(dict(n=2, mean=40.0, std=200**0.5))  # of 30 and 50
+    assert row['ours']['novel/PCK'] == dict(n=0, mean=None, std=None)
+    assert '| Ours | ours | 0 1 | 40.0 ± 14.1 | - |' in to_markdown(summary)
+    assert 'Each is the mean of cat, dog.' in to_markdown(summary)
+    assert '| Ours | ours | - | - | - |' in to_markdown(summarize(folded_table(), {}))
+
+
+def test_folds_are_rows_of_one_group(tmp_path):
+    row = dict(name='Ours', config='configs/demo/clamp_tiny.py', make='tool --species {fold} --seed {seed}')
+    path = tmp_path / 'tables.json'
+    path.write_text(
+        json.dumps(dict(new=dict(title='', metrics=[], folds=['cat', 'dog'], test='{fold}.json', rows=[row])))
+    )
+    table = read_tables(path)['new']
+    assert [row['key'] for row in table['rows']] == ['clamp_tiny_cat', 'clamp_tiny_dog']
+    assert [row['test'] for row in table['rows']] == ['cat.json', 'dog.json']
+    assert table['rows'][1]['make'] == 'tool --species dog --seed {seed}'
+    assert len(choose(dict(new=table), 'new', ['clamp_tiny'])['rows']) == 2
+    assert len(choose(dict(new=table), 'new', ['clamp_tiny_dog'])['rows']) == 1
+    with pytest.raises(ValueError, match='has no row clamp; it has clamp_tiny, clamp_tiny_cat, clamp_tiny_dog'):
+        choose(dict(new=table), 'new', ['clamp'])
 
 
 def test_results_on_different_annotations_make_no_table(tmp_path):

@@ -1,0 +1,36 @@
+import pytest
+
+from clamp.datasets.keypoint_choice import choose_keypoints
+
+NAMES = ['left eye', 'right eye', 'nose', 'tail']
+SHORT = ['L', 'R', 'N', 'T']
+SWAPS = ['R', 'L', '', '']
+INFO = dict(
+    dataset_name='toy',
+    keypoint_info={i: dict(name=n, id=i, type='upper', swap=s) for i, (n, s) in enumerate(zip(SHORT, SWAPS))},
+    skeleton_info={0: dict(link=('L', 'N'), id=0), 1: dict(link=('N', 'T'), id=1)},
+    joint_weights=[1.0, 2.0, 3.0, 4.0],
+    sigmas=[0.1, 0.2, 0.3, 0.4],
+)
+
+
+def test_choice_by_hand():
+    metainfo, step = choose_keypoints(INFO, NAMES, ['tail', 'right eye', 'nose'])
+    assert [point['name'] for point in metainfo['keypoint_info'].values()] == ['T', 'R', 'N']
+    assert [point['id'] for point in metainfo['keypoint_info'].values()] == [0, 1, 2]
+    assert metainfo['keypoint_info'][1]['swap'] == ''  # its mirror image is not chosen
+    assert metainfo['skeleton_info'] == {0: dict(link=('N', 'T'), id=0)}
+    assert metainfo['joint_weights'] == [4, 2, 3]
+    assert metainfo['sigmas'] == [0.4, 0.2, 0.3]
+    assert step == dict(type='KeypointConverter', num_keypoints=3, mapping=[(3, 0), (1, 1), (2, 2)])
+    both = choose_keypoints(INFO, NAMES, ['right eye', 'left eye'])[0]['keypoint_info']
+    assert [point['swap'] for point in both.values()] == ['L', 'R']
+
+
+def test_wrong_names_are_refused():
+    with pytest.raises(ValueError, match="'hoof' is chosen twice, or is none of left eye"):
+        choose_keypoints(INFO, NAMES, ['hoof'])
+    with pytest.raises(ValueError, match="'nose' is chosen twice"):
+        choose_keypoints(INFO, NAMES, ['nose', 'nose'])
+    with pytest.raises(ValueError, match='There are 4 keypoints, but 3 names'):
+        choose_keypoints(INFO, NAMES[:3], ['nose'])
