@@ -267,7 +267,7 @@ def assert_recipe(cfg: Config, name: str) -> None:
     assert (cfg.default_hooks.checkpoint.save_best is None) == ('-to-' in name or '_lite0' in name)
 
 
-WHOLE = [path for path in LEAVES if not path.stem.endswith('_heldout')]  # these: test_tools/test_evaluate_prompts.py
+WHOLE = [path for path in LEAVES if '_novel' not in path.stem]  # these: test_novel_protocol.py
 
 
 @pytest.mark.parametrize('path', WHOLE, ids=lambda path: f'{path.parent.name}/{path.stem}')

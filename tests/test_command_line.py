@@ -97,7 +97,7 @@ def test_names_tell_models_apart():
         ('complexity', '--json', 'none/counts.json'),
         ('convert_checkpoint', 'out', 'none/new.pth'),
         ('draw_poses', '--out', 'poses.gif'),
-        ('evaluate_prompts', '--json', 'none/pck.json'),
+        ('evaluate_wording', '--json', 'none/table.json'),
         ('export_onnx', '--out', 'none/model.onnx'),
         ('predict', '--out', __file__),
         ('report', '--out', 'none/report.html'),

@@ -1,0 +1,81 @@
+"""A model asked in other words: what is put where, and what is printed of it. docs/novel_keypoints.md has a run."""
+
+import json
+
+import pytest
+import torch
+from mmpose.registry import MODELS
+
+from tests.conftest import NAMES, load_tool, tiny_head
+from tests.test_models.test_clamp_head import features
+
+tool = load_tool('evaluate_wording')
+WORDS = ['left eyeball', 'snout', 'right hind foot']
+
+
+def built(head_type: str, **kwargs) -> tuple:
+    config = tiny_head(type=head_type, **kwargs)
+    return MODELS.build(config).eval(), config['prompt_learner']
+
+
+def test_a_head_with_free_k_is_asked_for_the_words():
+    head, learner = built('OpenVocabularyHead', test_names=['nose', 'hoof'])
+    assert tool.asked_names(head) == ['nose', 'hoof']
+    tool.ask(head, learner, {'nose': 'snout', 'hoof': 'claw'})
+    assert head.asked_names == ['snout', 'claw']
+    assert head.prompt_learner.keypoint_names == NAMES
+
+
+@pytest.mark.parametrize('head_type', ['CLAMPHead', 'AskedCLAMPHead'])
+def test_other_heads_get_the_words_in_the_place_of_their_names(head_type):
+    """As if the model had been built with them; and back again."""
+    head, learner = built(head_type)
+    assert tool.asked_names(head) == NAMES
+    other, _ = built(head_type, prompt_learner=dict(learner, keypoint_names=WORDS))
+    other.load_state_dict(head.state_dict())
+    feats = features()
+    with torch.no_grad():
+        before = head(feats)
+        tool.ask(head, learner, dict(zip(NAMES, WORDS)))
+        torch.testing.assert_close(head(feats), other(feats))
+        assert not torch.allclose(head(feats), before)
+        tool.ask(head, learner, dict(zip(NAMES, NAMES)))
+        torch.testing.assert_close(head(feats), before)
+
+
+def test_clamp_asked_for_others_too():
+    head, learner = built('AskedCLAMPHead', test_names=['hoof', 'nose'])
+    tool.ask(head, learner, {'hoof': 'claw', 'nose': 'snout'})
+    assert head.asked_names == ['claw', 'snout']
+    assert head.prompt_learner.keypoint_names == ['left eye', 'snout', 'right back paw']
+    assert head(features()).shape == (2, 2, 8, 8)
+
+
+def test_table_by_hand():
+    results = {'as trained': {'coco/AP': 0.5, 'nose/PCK@0.1': 0.2}, 'typo': {'coco/AP': 0.4567, 'nose/PCK@0.1': 0.3}}
+    assert tool.format_table(results).splitlines()[2:] == ['| as trained | 50.0 |', '| typo | 45.7 |']
+    assert tool.best_by_name(list(results.values()), ['nose', 'tail']) == {'nose/PCK@0.1': 0.3}
+
+
+def test_wordings_of_a_file(tmp_path):
+    path = tmp_path / 'mine.json'
+    path.write_text(json.dumps({'German': {'nose': 'Nase'}}))
+    assert tool.read_wordings(path, NAMES) == {'German': ['left eye', 'Nase', 'right back paw']}
+    for content, message in (
+        ({'German': {'tail': 'Schwanz'}}, "rewords 'tail'; the names are left eye, nose"),
+        ({'German': {'nose': ''}}, "'' is no name"),
+        ({'German': ['Nase']}, 'is no JSON of the form'),
+        ([], 'is no JSON of the form'),
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=message):
+            tool.read_wordings(path, NAMES)
+    path.write_text('{')
+    with pytest.raises(ValueError, match='is no JSON of the form'):
+        tool.read_wordings(path, NAMES)
+
+
+def test_a_model_without_names_is_refused():
+    head = MODELS.build(dict(type='HeatmapHead', in_channels=8, out_channels=3, deconv_out_channels=None))
+    with pytest.raises(ValueError, match='HeatmapHead knows no names'):
+        tool.asked_names(head)

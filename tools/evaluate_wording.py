@@ -1,0 +1,141 @@
+"""How well does a trained model find its keypoints if they are asked for in other words?
+
+    python tools/evaluate_wording.py configs/demo/openvocab_tiny.py CHECKPOINT
+    python tools/evaluate_wording.py configs/demo/openvocab_tiny.py CHECKPOINT --wordings mine.json --json table.json
+
+It tests the model once for each wording. docs/novel_keypoints.md says what the wordings are.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+# on a busy CPU, threads of torch that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+from mmpose.registry import MODELS
+from torch import nn
+
+import clamp  # noqa: F401
+from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.evaluation.wording import other_words, rewordings
+from clamp.keypoint_names import check_names
+from clamp.models import OpenVocabularyHead
+
+COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
+
+
+def read_wordings(path: Path, names: list[str]) -> dict[str, list[str]]:
+    """Read wordings, ``{"way": {"left eye": "left eyeball", ...}}``; a name that is not there stays as it is.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If it is no such JSON, or rewords a name that is not asked for.
+    """
+    try:
+        ways = json.loads(path.read_text(encoding='utf-8'))
+        unknown = [name for words in ways.values() for name in words.keys() if name not in names]  # noqa: SIM118
+        wordings = {way: check_names([words.get(name, name) for name in names]) for way, words in ways.items()}
+    except (AttributeError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f'{path} is no JSON of the form {{"way": {{"name": "other words"}}}}: {error}') from error
+    if unknown:
+        raise ValueError(f'{path} rewords {unknown[0]!r}; the names are {", ".join(names)}.')
+    return wordings
+
+
+def asked_names(head: nn.Module) -> list[str]:
+    """Return the names that a head is asked for.
+
+    Raises:
+        ValueError: If it knows no names.
+    """
+    if not hasattr(head, 'prompt_learner'):
+        raise ValueError(f'{type(head).__name__} knows no names. Use a config of CLAMP.')
+    return list(getattr(head, 'asked_names', head.prompt_learner.keypoint_names))
+
+
+def ask(head: nn.Module, learner: dict, names: dict[str, str]) -> None:
+    """Let a head be asked in other words, by name. Where K is not free, they take the place of the names trained on.
+
+    Args:
+        head (nn.Module): The head.
+        learner (dict): The config of its prompt learner.
+        names (dict[str, str]): What stands for each of the names that the config asks for.
+    """
+    if isinstance(head, OpenVocabularyHead):
+        head.set_keypoint_names(list(names.values()))
+        return
+    reworded = [names.get(name, name) for name in learner['keypoint_names']]
+    other = MODELS.build(dict(learner, keypoint_names=reworded)).to(head.prompt_learner.context.device)
+    other.load_state_dict(head.prompt_learner.state_dict())
+    head.prompt_learner = other.train(head.training)
+    if hasattr(head, 'asked_names'):
+        head.asked_names = list(names.values())
+
+
+def evaluate(runner: Runner, learner: dict, wordings: dict[str, list[str]]) -> dict[str, dict]:
+    """Test a model in several wordings, and return the metrics of each."""
+    head = runner.model.head
+    names, results = asked_names(head), {}
+    runner.load_or_resume()
+    for way, words in wordings.items():
+        ask(head, learner, dict(zip(names, words)))
+        results[way] = runner.test()
+    return results
+
+
+def best_by_name(results: list[dict], names: list[str]) -> dict[str, float]:
+    """Return the best PCK of each name among several results, where the metric says it by name."""
+    keys = [f'{name}/PCK@0.1' for name in names]
+    return {key: max(result[key] for result in results) for key in keys if key in results[0]}
+
+
+def format_table(results: dict[str, dict]) -> str:
+    """Return the metrics by wording as a Markdown table, in percent."""
+    columns = [column for column in COLUMNS if any(column in metrics for metrics in results.values())]
+    lines = [['wording', *columns], ['---'] * (1 + len(columns))]
+    for way, metrics in results.items():
+        lines.append([way, *(f'{100 * metrics[column]:.1f}' if column in metrics else '-' for column in columns)])
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, such as configs/demo/openvocab_tiny.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('--wordings', type=Path, metavar='FILE.json', help='your own (default: those of the docs)')
+    parser.add_argument('--other-words', action='store_true', help='ask for ten unrelated words, too, ten tests more')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all metrics')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    args = parser.parse_args(argv)
+    try:
+        cfg = read_config(args.config, args.cfg_options)
+        check_config(cfg, ('test',))
+        check_checkpoint(args.checkpoint)
+        cfg.load_from, cfg.work_dir = (
+            args.checkpoint,
+            cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}',
+        )
+        runner = Runner.from_cfg(cfg)
+        check_checkpoint(args.checkpoint, runner.model)
+        names = asked_names(runner.model.head)
+        wordings = read_wordings(args.wordings, names) if args.wordings else rewordings(names)
+        if args.other_words:
+            wordings |= other_words(names)
+        results = evaluate(runner, cfg.model.head.prompt_learner, wordings)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if args.json:
+        result = dict(config=args.config, checkpoint=args.checkpoint, wordings=wordings, metrics=results)
+        if args.other_words:
+            result['best_other_word'] = best_by_name([results[word] for word in other_words(names)], names)
+        args.json.write_text(json.dumps(result, indent=2), encoding='utf-8')
+    print(f'In percent\n{format_table(results)}')
+
+
+if __name__ == '__main__':
+    main()
