@@ -2,6 +2,7 @@
 
 python tools/predict.py CONFIG CHECKPOINT photos/ clip.mp4 --out predictions
 python tools/predict.py CONFIG CHECKPOINT photos/ --boxes annotations.json --prompts "left ear tip" hoof
+python tools/predict.py configs/demo/openvocab_tiny.py CHECKPOINT photos/ --keypoints "left hock" hoof
 """
 
 import argparse
@@ -53,6 +54,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--prompts', nargs='+', metavar='TEXT', help='texts whose score maps are drawn, trained on or not'
+    )
+    parser.add_argument(
+        '--keypoints',
+        nargs='+',
+        metavar='NAME',
+        help='what to predict in place of its own, if the model takes any name',
     )
     parser.add_argument('--batch-size', type=at_least(1), default=32, help='animals at once (default: 32)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
@@ -247,6 +254,8 @@ def main(argv: list[str] | None = None) -> None:
         print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
         predictor = PosePredictor(args.config, args.checkpoint, args.device, args.cfg_options)
         detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
+        if args.keypoints:
+            predictor.set_keypoint_names(args.keypoints)
         if args.prompts:
             predictor.check_texts(args.prompts)
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')

@@ -1,6 +1,9 @@
-"""Some of a data set's keypoints, in any order, as a data set config says it."""
+"""Descriptions of keypoints that are not a whole data set's: some of its own, or any names."""
 
 from collections.abc import Sequence
+
+from ..keypoint_names import check_names, mirrored
+from .new_dataset import COLOURS
 
 
 def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) -> tuple[dict, dict]:
@@ -37,3 +40,36 @@ def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) ->
     )
     mapping = [(place, new) for new, place in enumerate(places)]
     return metainfo, dict(type='KeypointConverter', num_keypoints=len(chosen), mapping=mapping)
+
+
+def describe_names(names: Sequence[str]) -> dict:
+    """Return a ``metainfo`` of any names: pairs by the words left and right, colours by side, no skeleton.
+
+    Nothing is known of how exactly such keypoints can be labelled: all have one sigma, 0.05, in the middle of those of
+    animal data sets.
+
+    Args:
+        names (Sequence[str]): K names; one may stand there more than once.
+
+    Raises:
+        ValueError: As :func:`clamp.keypoint_names.check_names`.
+    """
+    names = check_names(names)
+    sides = [next((side for side in ('left', 'right') if side in name.lower().split()), 'middle') for name in names]
+    points = {
+        place: dict(
+            name=name,
+            id=place,
+            color=COLOURS[side],
+            type='',
+            swap=mirrored(name) if mirrored(name) in names and mirrored(name) != name else '',
+        )
+        for place, (name, side) in enumerate(zip(names, sides))
+    }
+    return dict(
+        dataset_name='names',
+        keypoint_info=points,
+        skeleton_info={},
+        joint_weights=[1.0] * len(names),
+        sigmas=[0.05] * len(names),
+    )

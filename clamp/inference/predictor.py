@@ -10,9 +10,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
 from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
+from ..datasets.keypoint_choice import describe_names
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..settings import override
 from .media import read_image, to_rgb
@@ -78,7 +80,7 @@ class PosePredictor:
         check_keypoint_number(self.cfg.model, dataset)
         self.metainfo = dataset_metainfo(dataset)
         learner = self.cfg.model.head.get('prompt_learner') or {}
-        names = learner.get('keypoint_names') or self.cfg.get('keypoint_names')
+        names = self.cfg.model.head.get('test_names') or learner.get('keypoint_names') or self.cfg.get('keypoint_names')
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
         # a KeypointConverter would convert annotations, of which there are none here
         self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])
@@ -87,6 +89,26 @@ class PosePredictor:
         if not exported:
             check_checkpoint(checkpoint, self.model)  # the weights are in the model then
         self.model.to(device or get_device()).eval()
+
+    def set_keypoint_names(self, names: Sequence[str]) -> None:
+        """Predict these keypoints from now on, any number of them, trained on or not.
+
+        Args:
+            names (Sequence[str]): P names; what was K everywhere becomes P.
+
+        Raises:
+            ValueError: If the model predicts its own K alone, there is no name, one is empty, or one makes too long a
+                prompt.
+        """
+        head = self.model.head
+        if not hasattr(head, 'set_keypoint_names'):
+            raise ValueError(
+                f'{type(head).__name__} predicts its own keypoints alone: {", ".join(self.keypoint_names)}. Others can '
+                'be asked of OpenVocabularyHead: see docs/novel_keypoints.md.'
+            )
+        head.set_keypoint_names(names)
+        self.keypoint_names = list(names)
+        self.metainfo = parse_pose_metainfo(describe_names(names))
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32

@@ -1,6 +1,7 @@
 import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from clamp.datasets.keypoint_choice import choose_keypoints
+from clamp.datasets.keypoint_choice import choose_keypoints, describe_names
 
 NAMES = ['left eye', 'right eye', 'nose', 'tail']
 SHORT = ['L', 'R', 'N', 'T']
@@ -34,3 +35,16 @@ def test_wrong_names_are_refused():
         choose_keypoints(INFO, NAMES, ['nose', 'nose'])
     with pytest.raises(ValueError, match='There are 4 keypoints, but 3 names'):
         choose_keypoints(INFO, NAMES[:3], ['nose'])
+
+
+def test_any_names_are_described():
+    metainfo = parse_pose_metainfo(describe_names(['left hock', 'hoof', 'right hock', 'left ear']))
+    assert metainfo['keypoint_id2name'] == {0: 'left hock', 1: 'hoof', 2: 'right hock', 3: 'left ear'}
+    assert metainfo['flip_indices'] == [2, 1, 0, 3]  # an ear alone stands for itself
+    assert metainfo['skeleton_links'] == []
+    assert [tuple(colour) for colour in metainfo['keypoint_colors']] == [
+        (0, 255, 0), (51, 153, 255), (255, 128, 0), (0, 255, 0),
+    ]  # fmt: skip
+    assert parse_pose_metainfo(describe_names(['hoof', 'hoof']))['num_keypoints'] == 2
+    with pytest.raises(ValueError, match='at least one name'):
+        describe_names([])

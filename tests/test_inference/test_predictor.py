@@ -60,6 +60,27 @@ def test_poses_are_those_of_a_test_on_the_data_set(predictor, root):
         np.testing.assert_allclose(pose.scores, sample.pred_instances.keypoint_scores[0], atol=1e-5)
 
 
+def test_any_names_in_the_place_of_the_models_own(root, predictor):
+    config = CONFIG.replace('clamp_tiny', 'openvocab_tiny')
+    options = {'test_dataloader.dataset.data_root': f'{root}/'}
+    named = PosePredictor(config, save_checkpoint(config, root / 'openvocab.pth'), 'cpu', options)
+    paths, _ = val_images(root)
+    [[own]] = named(paths[:1])
+    assert own.keypoints.shape == (17, 2)
+    named.set_keypoint_names(['hoof', 'left eye', 'right hock', 'hoof'])
+    [[pose]] = named(paths[:1])
+    assert pose.keypoints.shape == (4, 2)
+    place = named.model.head.prompt_learner.keypoint_names.index('left eye')
+    np.testing.assert_allclose(pose.keypoints[1], own.keypoints[place], atol=1e-3)  # whatever is asked for beside it
+    np.testing.assert_array_equal(pose.keypoints[0], pose.keypoints[3])
+    assert named.keypoint_names == ['hoof', 'left eye', 'right hock', 'hoof']
+    with pytest.raises(ValueError, match='at least one name'):
+        named.set_keypoint_names([])
+    assert len(named.keypoint_names) == 4
+    with pytest.raises(ValueError, match='CLAMPHead predicts its own keypoints alone'):
+        predictor.set_keypoint_names(['hoof'])
+
+
 def test_arrays_are_rgb_and_no_box_is_the_whole_image(predictor, root):
     paths, _ = val_images(root)
     image = cv2.imread(paths[0])[..., ::-1]

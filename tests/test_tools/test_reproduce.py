@@ -49,9 +49,8 @@ def paper(table: str) -> dict[str, list[float]]:
 
 
 def test_tables_have_the_papers_numbers():
-    assert {name: len(table['rows']) for name, table in TABLES.items()} == {
-        '1': 5, '2': 5, '3': 4, '4': 5, '6': 4, '8': 3, '9': 2, '10': 8, '11': 10, 'demo': 2, 'animalpose-tiny': 4,
-        'novel': 9 * 5, 'free-k': 2,
+    assert {name: len(table['rows']) for name, table in TABLES.items() if name.isdigit()} == {
+        '1': 5, '2': 5, '3': 4, '4': 5, '6': 4, '8': 3, '9': 2, '10': 8, '11': 10,
     }  # fmt: skip
     assert paper('1')['clamp_vitb'] == [74.3, 95.8, 81.4, 47.6, 74.9, 77.5]
     assert paper('4')['simplebaseline_r50'] == [70.8, 94.8, 79.5, 67.3, 72.0, 75.0]
