@@ -124,6 +124,8 @@ class OpenVocabularyHead(AskedCLAMPHead):
         self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return heatmaps (B, P, H', W'), the score map (B, P, H, W) in [-1, 1] and text_embeds (B, P, D)."""
+        if names == self.prompt_learner.keypoint_names:
+            names = None  # whose answers need not be picked out
         score_map, text_embeds = self.compute_score_map(feats, names)
         features = HeatmapHead.forward(self, feats)  # (B, d, H', W')
         prompts = self.prompt_norm(text_embeds.flatten(0, 1))  # (B x P, D)

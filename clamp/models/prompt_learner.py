@@ -90,7 +90,7 @@ class PromptLearner(BaseModule):
         if self.cross_attention is not None:
             memory = [global_embed[:, None], image_embeds.flatten(2).transpose(1, 2)]
             prompts = self.cross_attention(prompts, torch.cat(memory, dim=1), self._mask(new))  # memory (B, 1 + HW, D)
-        if texts is None:
+        if texts is None or list(texts) == [*self.keypoint_names, *new]:
             return prompts
         return prompts[:, [[*self.keypoint_names, *new].index(text) for text in texts]]  # (B, P, D)
 
