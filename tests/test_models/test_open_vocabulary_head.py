@@ -75,7 +75,10 @@ def test_losses_of_the_names_of_a_step():
         sample.gt_fields = PixelData(heatmaps=torch.cat([sample.gt_fields.heatmaps, torch.rand(1, 8, 8)]))
         sample.gt_instance_labels.keypoint_weights = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
         sample.set_metainfo(dict(keypoint_names=[*NAMES, 'between the nose and the left eye']))
+    runs = []
+    model.prompt_learner.text_encoder.register_forward_hook(lambda *args: runs.append(args[-1].shape))
     longer = model.loss(feats, batch)
+    assert runs == [(4, D)]  # the text encoder's, for all names and all images
     assert list(plain) == ['loss_kpt', 'loss_spatial']
     for name, loss in plain.items():
         torch.testing.assert_close(longer[name], loss * 3 / 4)
