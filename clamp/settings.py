@@ -24,6 +24,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmpose.models import HeatmapHead
 from torch.utils.data import DataLoader
 
+from .models.open_vocabulary_data_preprocessor import AbsentNames, AuxiliaryKeypoints
 from .models.prompt_learner import ImageCrossAttention, PromptEncoder
 
 BUILDERS_KEYS = {'type', '_scope_', 'priority', 'convert_to_iter_based'}  # taken out before a constructor is called
@@ -275,6 +276,8 @@ def _places() -> dict[str, frozenset[str]]:
         r'.+\.data_prefix': {'img'},
         r'model\.head\.prompt_learner\.prompt_encoder': _named(PromptEncoder),
         r'model\.head\.prompt_learner\.cross_attention': _named(ImageCrossAttention),
+        r'model\.data_preprocessor\.auxiliary': _named(AuxiliaryKeypoints) - {'names'},
+        r'model\.data_preprocessor\.absent': _named(AbsentNames),
     }
 
 

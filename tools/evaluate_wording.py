@@ -15,7 +15,6 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch import nn
@@ -25,6 +24,7 @@ from clamp.checks import check_checkpoint, check_config, output_file, read_confi
 from clamp.evaluation.wording import other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import OpenVocabularyHead
+from clamp.settings import Options
 
 COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
 
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--wordings', type=Path, metavar='FILE.json', help='your own (default: those of the docs)')
     parser.add_argument('--other-words', action='store_true', help='ask for ten unrelated words, too, ten tests more')
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all metrics')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)
