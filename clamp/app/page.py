@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html import escape
 
 import gradio as gr
@@ -44,6 +44,7 @@ class PoseDemo:
     def __init__(self, predictor: PosePredictor, detector: AnimalDetector | None = None):
         self.predictor, self.detector = predictor, detector
         self.has_prompts = hasattr(predictor.model.head, 'compute_score_map')
+        self.takes_any_name = hasattr(predictor.model.head, 'set_keypoint_names')
         self.app = gr.Blocks(title='CLAMP', analytics_enabled=False, delete_cache=(3600, 3600))
         with self.app:
             gr.Markdown("# CLAMP: pose of an animal, and where its keypoints' names are found")
@@ -181,6 +182,9 @@ class PoseDemo:
     def _show(self, image: np.ndarray, numbers: Sequence[float], texts: str) -> dict:
         """Return the values of all that shows an animal. Texts that do not fit leave its pose as it is."""
         box = read_box(numbers, image)
+        if self.takes_any_name:
+            with suppress(ValueError):  # which the maps below are shown with
+                self.predictor.set_keypoint_names(read_texts(texts))
         [[pose]] = self.predictor([image], [box])
         names, values = self.predictor.keypoint_names, np.column_stack([pose.keypoints, pose.scores]).tolist()
         rows = [[name, round(x, 1), round(y, 1), round(score, 3)] for name, (x, y, score) in zip(names, values)]

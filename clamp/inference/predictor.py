@@ -82,6 +82,7 @@ class PosePredictor:
         learner = self.cfg.model.head.get('prompt_learner') or {}
         names = self.cfg.model.head.get('test_names') or learner.get('keypoint_names') or self.cfg.get('keypoint_names')
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
+        self._own = self.keypoint_names, self.metainfo
         # a KeypointConverter would convert annotations, of which there are none here
         self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])
         exported = str(checkpoint).endswith('.onnx')
@@ -94,7 +95,7 @@ class PosePredictor:
         """Predict these keypoints from now on, any number of them, trained on or not.
 
         Args:
-            names (Sequence[str]): P names; what was K everywhere becomes P.
+            names (Sequence[str]): P names; what was K everywhere becomes P. The model's own have their skeleton back.
 
         Raises:
             ValueError: If the model predicts its own K alone, there is no name, one is empty, or one makes too long a
@@ -108,7 +109,8 @@ class PosePredictor:
             )
         head.set_keypoint_names(names)
         self.keypoint_names = list(names)
-        self.metainfo = parse_pose_metainfo(describe_names(names))
+        own, metainfo = self._own
+        self.metainfo = metainfo if names == own else parse_pose_metainfo(describe_names(names))
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32

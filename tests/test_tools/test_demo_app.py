@@ -120,6 +120,19 @@ def test_the_page_shows_what_the_predictor_says(demo, folder):
     assert [whole[number] for number in demo.box] == [0, 0, 240, 200]
 
 
+def test_words_are_keypoints_where_the_model_takes_any(folder):
+    demo = PoseDemo(make_predictor(CONFIG.replace('clamp_tiny', 'openvocab_tiny'), folder))
+    own = demo.predictor.keypoint_names
+    image = str(folder / 'animal.png')
+    for texts in (['hoof', 'left eye'], own):
+        shown = demo.predict(image, 10, 20, 100, 90, '\n'.join(texts))
+        assert [row[0] for row in shown[demo.table]] == texts
+    assert len(demo.predictor.metainfo['skeleton_links']) > 10
+    shown = demo.predict(image, 10, 20, 100, 90, 'hoof ' * 80)  # too long: the last ones stay, and the page says why
+    assert [row[0] for row in shown[demo.table]] == own
+    assert shown[demo.maps] == []
+
+
 def test_two_clicks_make_a_box(demo, folder):
     path = str(folder / 'animal.png')
     first = demo.click(path, None, 'nose', SimpleNamespace(index=[170, 40]))
