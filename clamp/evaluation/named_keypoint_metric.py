@@ -39,7 +39,8 @@ class NamedKeypointMetric(BaseMetric):
         **kwargs: Of :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
-        ValueError: If a novel name is not among the names.
+        FileNotFoundError: If the reference's file is not there.
+        ValueError: If a novel name is not among the names, or the reference has not a place for each of them.
     """
 
     def __init__(
@@ -57,6 +58,10 @@ class NamedKeypointMetric(BaseMetric):
         if unknown := [name for name in novel if name not in self.keypoint_names]:
             raise ValueError(f'novel has {unknown[0]!r}, which is not among {", ".join(self.keypoint_names)}.')
         self.novel = np.array([name in novel for name in self.keypoint_names])
+        if reference and len(reference['places']) != len(self.keypoint_names):
+            raise ValueError(f'reference has {len(reference["places"])} places, for {len(self.keypoint_names)} names.')
+        if reference and not Path(reference['ann_file']).is_file():  # said before the test, not after it
+            raise FileNotFoundError(f'The annotation file {reference["ann_file"]} of the mean pose is not there.')
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep what was predicted and what is true of each animal, in pixels of the image."""
