@@ -78,11 +78,19 @@ def fold_prompts(model: nn.Module) -> nn.Module:
     """Return a copy of a model with its encoded prompts as constants: neither text encoder nor tokenizer is left.
 
     The copy shares all tensors with the model. Models without prompts are copied as they are.
+
+    Raises:
+        ValueError: If the model is asked for names that it was not trained on.
     """
     tensors = chain(model.parameters(), model.buffers())
     model = copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
     learner = getattr(model.head, 'prompt_learner', None)
     if learner is not None:
+        if others := learner.new_texts(getattr(model.head, 'asked_names', ())):
+            raise ValueError(
+                f'A graph has the names that the model was trained on, not others, such as {others[0]!r}: export it '
+                'with model.head.test_names=None.'
+            )
         prompts = learner.encode_prompts().detach()  # (K, D)
         constant = PromptLearner(
             learner.keypoint_names, None, prompt_encoder=None, cross_attention=None, embed_dim=prompts.shape[1]

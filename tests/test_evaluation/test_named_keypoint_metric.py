@@ -96,5 +96,5 @@ def test_wrong_arguments_are_refused(tmp_path):
         evaluate(CATS, novel=['left eye'], reference=dict(ann_file=str(path), places=[0, 1, 2]))
     with pytest.raises(ValueError, match='reference has 2 places, for 3 names'):
         evaluate(CATS, reference=dict(ann_file=str(path), places=[0, 1]))
-    with pytest.raises(FileNotFoundError, match='nowhere.json of the mean pose is not there'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.json of the mean pose is not there'):
         evaluate([], reference=dict(ann_file='nowhere.json', places=[0, 1, 2]))

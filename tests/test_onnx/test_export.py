@@ -112,3 +112,16 @@ def test_the_graph_is_the_model(kind, flip_test, decode):
     other.head.final_layer.bias.data.add_(1e-3)
     with pytest.raises(ValueError, match='ONNX Runtime and PyTorch differ by'):
         verify(file, other, METAINFO, flip_test, 1)
+
+
+def test_any_names_are_exported_if_they_are_the_trained_ones():
+    model = torch.nn.Module()
+    model.head = MODELS.build(tiny_head(type='OpenVocabularyHead')).eval()
+    feats = torch.randn(2, 24), torch.randn(2, 24, 4, 4), torch.randn(2, 32, 4, 4)
+    with torch.no_grad():
+        folded = fold_prompts(model)
+        assert folded.head.prompt_learner.text_encoder is None
+        torch.testing.assert_close(folded.head(feats), model.head(feats))
+    model.head.set_keypoint_names(['nose', 'hoof'])
+    with pytest.raises(ValueError, match="not others, such as 'hoof'"):
+        fold_prompts(model)
