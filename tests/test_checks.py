@@ -247,7 +247,7 @@ def test_leaves_are_short():
 
 def assert_recipe(cfg: Config, name: str) -> None:
     """Batch, learning rate, epochs, and what validation may choose, as docs/protocols.md says."""
-    if '_tiny' in name or 'clamp_lite0' in name:
+    if '_tiny' in name or 'clamp_lite0' in name or 'openvocab_lite0' in name:
         batch, rate = 32, 2e-3
     elif 'simplebaseline_lite0' in name:
         batch, rate = 32, 4e-3
