@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +6,7 @@ from mmengine.evaluator import BaseMetric
 from mmpose.registry import METRICS
 from scipy.stats import rankdata
 
+from ..datasets.coco import read
 from ..datasets.mean_pose import mean_pose
 
 
@@ -144,8 +144,7 @@ def reference_pose(ann_file: str, places: Sequence[int], without: set[int]) -> n
     Raises:
         ValueError: If there are no others.
     """
-    annotations = json.loads(Path(ann_file).read_text(encoding='utf-8'))['annotations']
-    others = [annotation for annotation in annotations if annotation['id'] not in without]
+    others = [annotation for annotation in read(ann_file)['annotations'] if annotation['id'] not in without]
     if not others:
         raise ValueError(f'{ann_file} has no animals but those tested: there is no mean pose of others.')
     return mean_pose(others)[list(places)]

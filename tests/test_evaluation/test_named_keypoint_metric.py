@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,14 +72,23 @@ def test_auroc_by_hand():
     assert 'novel/AUROC' not in values
 
 
+def write(folder: Path, *animals: dict) -> Path:
+    """A COCO file with an image of these animals, which have four keypoints."""
+    path, rest = folder / 'trainval.json', dict(image_id=1, category_id=1, area=9, iscrowd=0, num_keypoints=3)
+    images = [dict(id=1, file_name='1.jpg', width=100, height=100)]
+    categories = [dict(id=1, name='animal', keypoints=['a', 'b', 'c', 'd'])]
+    coco = dict(images=images, annotations=[rest | animal for animal in animals], categories=categories)
+    path.write_text(json.dumps(coco))
+    return path
+
+
 def test_answers_that_need_no_words(tmp_path):
     """The mean pose is that of the animal which is not tested; in it the nose is nearest to the eye."""
-    annotations = [
+    path = write(
+        tmp_path,
         dict(id=0, bbox=[0, 0, 10, 10], keypoints=[9, 9, 2, 9, 9, 2, 9, 9, 2, 0, 0, 0]),
         dict(id=5, bbox=[10, 10, 10, 20], keypoints=[0, 0, 0, 19, 13, 2, 18, 15, 2, 12, 20, 2]),
-    ]
-    path = tmp_path / 'trainval.json'
-    path.write_text(json.dumps(dict(annotations=annotations)))
+    )
     animal = sample(0, (0, 0, 100, 100), [90, 15, 2, 82, 25, 2, 50, 50, 2], [[75, 25], [0, 0], [0, 0]])
     values = evaluate([animal], novel=['left eye'], reference=dict(ann_file=str(path), places=[1, 2, 3]))
     assert values['novel/PCK@0.1 of the mean pose'] == 1  # (80, 25)
@@ -90,8 +100,7 @@ def test_answers_that_need_no_words(tmp_path):
 def test_wrong_arguments_are_refused(tmp_path):
     with pytest.raises(ValueError, match="novel has 'hoof', which is not among nose, left eye, tail"):
         evaluate(CATS, novel=['hoof'])
-    path = tmp_path / 'none.json'
-    path.write_text(json.dumps(dict(annotations=[dict(id=0)])))
+    path = write(tmp_path, dict(id=0, bbox=[0, 0, 10, 10], keypoints=[9, 9, 2] * 4))
     with pytest.raises(ValueError, match='no animals but those tested'):
         evaluate(CATS, novel=['left eye'], reference=dict(ann_file=str(path), places=[0, 1, 2]))
     with pytest.raises(ValueError, match='reference has 2 places, for 3 names'):
