@@ -20,7 +20,8 @@ from mmpose.registry import MODELS
 from torch import nn
 
 import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, output_file, read_config
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.command_line import output_file
 from clamp.evaluation.wording import other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import OpenVocabularyHead
