@@ -64,10 +64,11 @@ def header_command(path: Path) -> list[str]:
 
 def test_every_protocol_has_its_configs():
     counts = Counter((path.parent.name, path.stem.split('_')[-1].split('-')[0]) for path in LEAVES)
-    pairs = dict(ap10k=dict(bovidae=6, canidae=6), animalpose=dict(bovidae=6, canidae=6))
+    pairs = dict(ap10k=dict(bovidae=6, canidae=6), animalpose=dict(bovidae=10, canidae=10))
     assert counts == {
         ('ap10k', '20shot'): 5,
-        ('animalpose', '20shot'): 6,
+        ('animalpose', '20shot'): 11,
+        ('animalpose', 'tuning'): 2,
         **{(data, family): number for data, families in pairs.items() for family, number in families.items()},
         **{('coco', f'{percent}pct'): 2 for percent in (1, 2, 3, 5, 10)},
     }

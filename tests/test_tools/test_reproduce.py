@@ -187,7 +187,8 @@ def workplace(tmp_path, monkeypatch) -> Path:
 
 def write_data(root: Path) -> None:
     annotation = dict(id=1, image_id=1, category_id=1, keypoints=[1, 1, 2] * 17, bbox=[0, 0, 9, 9])
-    coco = dict(images=[dict(id=1, file_name='1.jpg')], annotations=[annotation], categories=[dict(id=1, name='dog')])
+    image = dict(id=1, file_name='1.jpg', width=64, height=48)
+    coco = dict(images=[image], annotations=[annotation], categories=[dict(id=1, name='dog')])
     for folder in ('annotations', 'data'):
         (root / folder).mkdir(parents=True)
     (root / 'data/1.jpg').touch()

@@ -87,7 +87,7 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     [
         ('train', [CONFIG, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
         ('test', [CONFIG, 'a.pth', '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
-        ('test', [CONFIG, 'a.pth', '--dump', 'no/folder/a.pkl'], 'name a file in a folder that exists'),
+        ('test', [CONFIG, 'a.pth', '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
     ],
 )
 def test_options_that_cannot_be_are_refused_by_the_parser(name, args, message, capsys, monkeypatch):
