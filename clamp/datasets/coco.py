@@ -158,16 +158,17 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
         coco[key] = well_formed(coco[key], kind, findings)
         if kind is not BoxAnnotation:
             check_unique(coco, key, 'id', findings)
-    for key in kinds.keys() & REFERENCES.keys():
-        field = REFERENCES[key]
-        ids = {entry['id'] for entry in coco[key]}
+    fields = {REFERENCES[key]: key for key in kinds if key in REFERENCES}
+    ids = {field: {entry['id'] for entry in coco[key]} for field, key in fields.items()}
+    for field, key in fields.items():
         # what is wrong with an entry is said already, and not again of its annotations
-        known = ids | {entry['id'] for entry in every[key] if isinstance(entry, dict) and type(entry.get('id')) is int}
+        said = {entry['id'] for entry in every[key] if isinstance(entry, dict) and type(entry.get('id')) is int}
+        known = ids[field] | said
         for ann in coco['annotations']:
             if ann.get(field, 1) not in known:
                 case = f'annotation {ann.get("id", "")}: {field} is {ann[field]}'
                 findings['error', f'`{field}` should be the id of one of `{key}`'].append(case)
-        coco['annotations'] = [ann for ann in coco['annotations'] if ann.get(field, 1) in ids]
+    coco['annotations'] = [ann for ann in coco['annotations'] if all(ann.get(field, 1) in ids[field] for field in ids)]
     check_unique(coco, 'images', 'file_name', findings)
 
 

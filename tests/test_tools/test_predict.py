@@ -136,7 +136,7 @@ def test_broken_files_and_boxes_are_skipped_and_named(tool, inputs, tmp_path):
     [
         (['--box', '1,2,3'], '--box 1,2,3 should be four numbers'),
         (['--box', '1,2,0,4'], '--box 1,2,0,4 should be four numbers'),
-        (['--boxes', 'no.json'], 'The boxes no.json are not there'),
+        (['--boxes', 'no.json'], 'The annotation file no.json is not there'),
         (['--prompts', 'no'], 'no text'),
     ],
 )
