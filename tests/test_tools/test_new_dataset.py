@@ -103,7 +103,7 @@ def test_names_are_never_code(place):
         evil = coco()
         evil['categories'][0]['keypoints'] = [*NAMES[:2], name]
         (place / 'evil.json').write_text(json.dumps(evil))
-        with pytest.raises(SystemExit, match='write plain text in their place|text without control characters'):
+        with pytest.raises(SystemExit, match=r'write plain text in their place|text without control characters'):
             load_tool('new_dataset').main(['evil.json', '--images', 'mice/images', *args])
     (place / "mice/x'\n__import__('os').mkdir('ran')\n'.json").write_text(json.dumps(coco()))
     with pytest.raises(SystemExit, match='write plain text in their place'):
