@@ -9,11 +9,13 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
+from safetensors.torch import load_file
 
 from .datasets import coco, door
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
+from .pretrained import read_published_config
 from .settings import check_names, forget_workers, override
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
@@ -40,11 +42,16 @@ def check_work_dir(path: str) -> None:
 def read_config(path: str, options: dict | None = None) -> Config:
     """Read a config and override settings of it, as ``--cfg-options`` of the tools asks.
 
+    Args:
+        path (str): A config of this project, or the ``config.json`` of a published model.
+        options (dict, optional): What to override. Defaults to None.
+
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If a setting or an option would be without effect, see :mod:`clamp.settings`.
+        ValueError: If a setting or an option would be without effect, see :mod:`clamp.settings`; or a published config
+            could run code.
     """
-    cfg = Config.fromfile(path)
+    cfg = read_published_config(path) if path.endswith('.json') else Config.fromfile(path)
     check_names(cfg)
     override(cfg, options or {})
     forget_workers(cfg)
@@ -225,7 +232,10 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
             'checkpoint (.pth) that it was made of.'
         )
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        if path.endswith('.safetensors'):  # of a published model
+            checkpoint = dict(state_dict=load_file(path))
+        else:
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
         reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0].split('. ')[0])

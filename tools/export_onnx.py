@@ -27,6 +27,7 @@ from torch import nn
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, dataset_metainfo, read_config
 from clamp.command_line import output_file
+from clamp.pretrained import find_model
 from clamp.settings import Options
 
 BATCH_SIZES = (1, 8)
@@ -34,8 +35,8 @@ BATCH_SIZES = (1, 8)
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
     parser.add_argument('--out', type=output_file('.onnx'), required=True, metavar='MODEL.onnx', help='file to write')
     parser.add_argument('--decode', action='store_true', help='give keypoints and scores too, decoded in the graph')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
@@ -46,12 +47,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
     """Return the trained model on the CPU and the parsed metainfo of its data set, for which no data is needed."""
-    cfg = read_config(args.config, args.cfg_options)
+    config, checkpoint = find_model(args.config, args.checkpoint)
+    cfg = read_config(config, args.cfg_options)
     init_default_scope('mmpose')
-    check_checkpoint(args.checkpoint)
+    check_checkpoint(checkpoint)
     metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
     model = MODELS.build(cfg.model).eval()
-    check_checkpoint(args.checkpoint, model)  # loads it
+    check_checkpoint(checkpoint, model)  # loads it
     return model, metainfo
 
 

@@ -16,6 +16,7 @@ from mmpose.registry import MODELS
 from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
 from ..datasets.keypoint_choice import describe_names
 from ..onnx.estimator import ONNXHead, onnx_estimator
+from ..pretrained import find_model
 from ..settings import override
 from .media import read_image, to_rgb
 from .score_map import ScoreMap, cells_to_image
@@ -90,6 +91,23 @@ class PosePredictor:
         if not exported:
             check_checkpoint(checkpoint, self.model)  # the weights are in the model then
         self.model.to(device or get_device()).eval()
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str, device: str | None = None, cfg_options: dict | None = None, revision: str | None = None
+    ) -> 'PosePredictor':
+        """Load a published model.
+
+        Args:
+            name (str): A folder that ``tools/publish.py`` wrote, or ``'owner/name'`` on the Hugging Face hub.
+            device, cfg_options: As of the class.
+            revision (str, optional): Branch, tag or commit on the hub. Defaults to None, its main branch.
+
+        Raises:
+            FileNotFoundError: If it is not there, or on the hub, which cannot be reached.
+            ValueError: If it is no published model, or its config could run code.
+        """
+        return cls(*find_model(name, revision=revision), device, cfg_options)
 
     def set_keypoint_names(self, names: Sequence[str]) -> None:
         """Predict these keypoints from now on, any number of them, trained on or not.

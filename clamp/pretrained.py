@@ -1,0 +1,209 @@
+"""A published model: one folder, or one repository on the Hugging Face hub, that holds all of it and runs nothing.
+
+``config.json`` is the resolved config as plain data, ``model.safetensors`` the weights, ``README.md`` the model card;
+``tools/publish.py`` writes them. Such a folder can come from anybody. Hence nothing in the config may name a class that
+is not registered here (MMEngine would import it), or a file that could hold code, and safetensors hold numbers alone.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import mmengine.registry
+import mmpose.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from .models.clip_weights import _network
+
+CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
+# what a test needs; the rest is for training, or of one machine
+KEPT = (
+    'default_scope', 'model', 'keypoint_names', 'test_dataloader', 'test_evaluator', 'test_cfg', 'default_hooks',
+    'env_cfg', 'log_processor', 'log_level', 'visualizer',
+)  # fmt: skip
+DEFAULT = Path(__file__).with_name('pretrained_model')  # in the package
+HUB_ID = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
+CODE = ('.py', '.pkl', '.pickle', '.pth', '.pt', '.bin')  # endings of files that Python or torch would run
+FILES_OF_OTHERS = ('.py', '.pth', '.onnx', '.json')  # endings of a first argument that is no hub id
+
+
+def default_model() -> str:
+    """Return the folder of the model that comes with the package.
+
+    Raises:
+        FileNotFoundError: If none does.
+    """
+    if not is_model(DEFAULT):
+        raise FileNotFoundError(
+            'No model comes with this package: name a config and a checkpoint, or a folder that tools/publish.py wrote.'
+        )
+    return str(DEFAULT)
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a path is a folder that ``tools/publish.py`` wrote."""
+    return (Path(path) / CONFIG).is_file() and (Path(path) / WEIGHTS).is_file()
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is on no disk here looks like OWNER/NAME on the hub."""
+    return bool(HUB_ID.fullmatch(name)) and not Path(name).exists() and not name.endswith(FILES_OF_OTHERS)
+
+
+def find_model(name: str, checkpoint: str | None = None, revision: str | None = None) -> tuple[str, str]:
+    """Return the paths of a model's config and weights.
+
+    Args:
+        name (str): A folder that ``tools/publish.py`` wrote, an id on the hub (``'owner/name'``), or a config.
+        checkpoint (str, optional): Of the config. Defaults to None, for a folder or an id.
+        revision (str, optional): Branch, tag or commit on the hub. Defaults to None, its main branch.
+
+    Raises:
+        FileNotFoundError: If there is no such folder here and no such model on the hub, or the hub is out of reach.
+        ValueError: If the folder is no model, or a config is given without a checkpoint, or a folder with one.
+    """
+    path = Path(name)
+    if checkpoint is not None:
+        if path.is_dir():
+            raise ValueError(f'{name} is a folder: it needs no checkpoint, but {checkpoint} is given as one.')
+        return str(name), str(checkpoint)
+    if is_hub_id(str(name)):
+        path = download(str(name), revision)
+    elif path.suffix == '.py':
+        raise ValueError(f'Name the checkpoint of the config {name} after it, or a folder that tools/publish.py wrote.')
+    if not path.is_dir():
+        raise FileNotFoundError(f'The model {name} is not there (from {Path.cwd()}).')
+    if lacking := [file for file in (CONFIG, WEIGHTS) if not (path / file).is_file()]:
+        raise ValueError(
+            f'The folder {name} is no model: there is no {" and no ".join(lacking)} in it. tools/publish.py CONFIG '
+            'CHECKPOINT FOLDER makes one.'
+        )
+    return str(path / CONFIG), str(path / WEIGHTS)
+
+
+def split_model(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
+    """Tell the model from what follows it on a command line.
+
+    Args:
+        arguments (Sequence[str]): CONFIG CHECKPOINT, a folder, an id on the hub, or nothing for the model of the
+            package; then others.
+
+    Returns:
+        tuple[str, str, list[str]]: The paths of config and weights, and the other arguments.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`find_model` and :func:`default_model`.
+    """
+    first, *others = arguments
+    if first.endswith('.py'):
+        return *find_model(first, *others[:1]), others[1:]
+    if is_model(first) or (is_hub_id(first) and others):
+        return *find_model(first), others
+    return *find_model(default_model()), list(arguments)
+
+
+def download(hub_id: str, revision: str | None = None) -> Path:
+    """Return the folder of a model of the hub, from the cache if the hub is out of reach.
+
+    Raises:
+        FileNotFoundError: If it is in no cache and cannot be fetched.
+        ValueError: If the repository holds no model.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    how = dict(revision=revision, local_files_only=not _network())  # else it would try for half a minute
+    try:
+        config = hf_hub_download(hub_id, CONFIG, **how)
+        hf_hub_download(hub_id, WEIGHTS, **how)  # beside it
+        return Path(config).parent
+    except RemoteEntryNotFoundError as error:
+        raise ValueError(f'{hub_id} on the hub is no model of tools/publish.py: {first_line(error)}') from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise FileNotFoundError(
+            f'There is no folder {hub_id} (from {Path.cwd()}) and no such model on the hub: {first_line(error)}'
+        ) from error
+    except OSError as error:
+        raise FileNotFoundError(
+            f'There is no folder {hub_id} (from {Path.cwd()}), and the hub, where a model may have this name, is out '
+            f'of reach. Fetch it where there is a network, hf download {hub_id} --local-dir FOLDER, and name that.'
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def read_published_config(path: str) -> Config:
+    """Read the config of a published model. Nothing that stands in it is run.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is no such config, or names a class or a file that could run code.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The config {path} is not there (from {Path.cwd()}).')
+    try:
+        config = json.loads(Path(path).read_text(encoding='utf-8'), object_hook=_numbered)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} cannot be read as JSON: {error}') from error
+    if not isinstance(config, dict) or not {'model', 'test_dataloader'} <= config.keys():
+        raise ValueError(f'{path} is no config of tools/publish.py: model or test_dataloader is not in it.')
+    config = {key: config[key] for key in KEPT if key in config}
+    check_data_alone(config, path)
+    return Config(config)
+
+
+def _numbered(entries: dict[str, Any]) -> dict:
+    """Give numbers as keys back, as MMPose's ``keypoint_info`` has them: JSON knows strings alone."""
+    return {int(key) if key.isdecimal() else key: value for key, value in entries.items()}
+
+
+def check_data_alone(config: dict, path: str) -> None:
+    """Check that building what a config says runs nothing but classes of this package, MMPose and MMEngine.
+
+    Raises:
+        ValueError: If a ``type`` is not registered, or a value names a file that could hold code.
+    """
+    registered = _registered()
+    for key, value in _entries(config):
+        if key == 'type' and not (isinstance(value, str) and value in registered):
+            raise ValueError(
+                f'{path} asks for type={value!r}, which neither this package nor MMPose has. It is not run.'
+            )
+        if isinstance(value, str) and value.lower().endswith(CODE):
+            raise ValueError(f'{path} names {key}={value!r}, which could run code. It is not used.')
+
+
+def _entries(data: Any, name: Any = '') -> Iterator[tuple[Any, Any]]:
+    """Yield (key, value) of everything in nested data; what is in a list has the list's key."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key == 'type' and name == 'keypoint_info':  # there, a part of the body
+                continue
+            yield from [(key, value)] if key == 'type' else _entries(value, name if isinstance(key, int) else key)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _entries(value, name)
+    else:
+        yield name, data
+
+
+def _registered() -> set[str]:
+    """Return the names of all registered classes and functions of MMEngine, MMPose and this package."""
+    names: set[str] = set()
+    for module in (mmengine.registry, mmpose.registry):
+        for registry in vars(module).values():
+            if isinstance(registry, Registry):
+                registry.import_from_location()
+                names |= registry.module_dict.keys()
+    return names

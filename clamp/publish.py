@@ -1,0 +1,171 @@
+"""Write a trained model as one folder that others can use: see :mod:`clamp.pretrained` for what is in it."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mmpose
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .checks import check_checkpoint, check_config
+from .model_card import model_card
+from .pretrained import CARD, CONFIG, KEPT, WEIGHTS, read_published_config
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the model card cannot know by itself.
+
+    Args:
+        name (str): What the model is called.
+        description (str): What it is for, in a sentence or more; empty for none.
+        licence (str): Of the weights, as the hub names it, such as ``'apache-2.0'``; empty if not yet decided.
+        metrics (Path, optional): The metrics that ``tools/test.py --out`` wrote of this checkpoint.
+        picture (Path, optional): A picture to show, such as one that ``tools/predict.py`` drew.
+    """
+
+    name: str
+    description: str = ''
+    licence: str = ''
+    metrics: Path | None = None
+    picture: Path | None = None
+
+
+def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half: bool = False) -> None:
+    """Write the folder, complete or not at all.
+
+    Args:
+        cfg (Config): The config that the checkpoint was trained with.
+        checkpoint (str): Its path.
+        folder (str | Path): A new or an empty folder.
+        notes (Notes): For the model card.
+        half (bool): Whether weights are kept in half precision, half as large. Defaults to False.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the folder holds something, config and checkpoint do not fit, the config cannot be written as
+            plain data, or a weight is too large for half precision.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f'{folder} is there and not empty: name a new folder.')
+    metrics = read_metrics(notes.metrics)
+    if notes.picture and not notes.picture.is_file():
+        raise FileNotFoundError(f'The picture {notes.picture} is not there (from {Path.cwd()}).')
+    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    check_config(cfg, ())
+    model = MODELS.build(cfg.model)
+    check_checkpoint(checkpoint, model)  # loads it
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.publish-') as scratch:
+        part = Path(scratch) / 'model'
+        part.mkdir()
+        save_file(published_weights(model, half), part / WEIGHTS, metadata=dict(format='pt'))
+        (part / CONFIG).write_text(dump(published_config(cfg)), encoding='utf-8')
+        read_published_config(str(part / CONFIG))  # as others will
+        for source, name in ((notes.metrics, 'metrics.json'), (notes.picture, picture_name(notes))):
+            if source:
+                shutil.copyfile(source, part / name)
+        card = model_card(cfg, model, notes, metrics, picture_name(notes), origin(checkpoint))
+        (part / CARD).write_text(card, encoding='utf-8')
+        part.chmod(0o755)  # temporary folders are for their owner alone, and so are files of safetensors
+        (part / WEIGHTS).chmod(0o644)
+        os.replace(part, folder)
+
+
+def picture_name(notes: Notes) -> str:
+    """Return what the picture is called in the folder; empty if there is none."""
+    return f'example{notes.picture.suffix.lower()}' if notes.picture else ''
+
+
+def published_weights(model: torch.nn.Module, half: bool) -> dict[str, Tensor]:
+    """Return the weights of a model as they are written.
+
+    Raises:
+        ValueError: If one is not finite, or would not be in half precision.
+    """
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        weights[name] = (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
+        if not weights[name].isfinite().all():
+            reason = ' in half precision: publish it without --half' if tensor.isfinite().all() else ''
+            raise ValueError(f'The weight {name} is not finite{reason}.')
+    return weights
+
+
+def published_config(cfg: Config) -> dict:
+    """Return what a test needs of a config, with nothing in it that would be fetched or run."""
+    kept = {key: cfg[key] for key in KEPT if key in cfg}
+    config = _without_sources(Config(kept).to_dict())
+    dataset = config['test_dataloader']['dataset']
+    dataset['metainfo'] = dataset_info(cfg.test_dataloader.dataset)
+    return config
+
+
+def dataset_info(dataset: dict) -> dict:
+    """Return the metainfo of a data set config, out of the file that it may name."""
+    info = dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO)
+    if path := info.get('from_file'):
+        in_mmpose = Path(mmpose.__file__).parent / '.mim' / 'configs/_base_/datasets' / Path(path).name
+        info = Config.fromfile(path if Path(path).is_file() else in_mmpose).dataset_info.to_dict()
+    return info
+
+
+def _without_sources(data: Any) -> Any:
+    """Forget where weights to begin with come from: the folder holds all weights."""
+    if isinstance(data, dict):
+        kept = {key: _without_sources(value) for key, value in data.items() if key != 'init_cfg'}
+        return kept | ({'pretrained': None} if 'pretrained' in kept else {})
+    return [_without_sources(value) for value in data] if isinstance(data, (list, tuple)) else data
+
+
+def dump(config: dict) -> str:
+    """Return a config as JSON.
+
+    Raises:
+        ValueError: If something in it is no plain data.
+    """
+    try:
+        return json.dumps(config, indent=1, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'The config cannot be written as plain data: {error}') from error
+
+
+def read_metrics(path: Path | None) -> dict[str, float]:
+    """Return the numbers of a file of ``tools/test.py --out``; none without a file.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it holds no numbers.
+    """
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise FileNotFoundError(f'The metrics {path} are not there (from {Path.cwd()}).')
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+        numbers = {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
+        if not numbers:
+            raise ValueError('there are no numbers in it')
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f'{path} is not what tools/test.py --out writes: {error}') from error
+    return numbers
+
+
+def origin(checkpoint: str) -> dict[str, Any]:
+    """Return what is known of a checkpoint: its SHA-256 and, where MMEngine says them, epoch, iteration and seed."""
+    meta = {}
+    if not checkpoint.endswith('.safetensors'):
+        meta = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True).get('meta', {})
+    known = {key: meta[key] for key in ('epoch', 'iter', 'seed') if meta.get(key) is not None}
+    return dict(sha256=hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(), **known)

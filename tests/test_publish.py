@@ -1,0 +1,233 @@
+"""A model that travels: the folder holds all of it, gives the same poses, and runs nothing."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from safetensors.torch import load_file, save_file
+
+from clamp import pretrained
+from clamp.checks import read_config
+from clamp.inference import PosePredictor
+from clamp.pretrained import find_model, read_published_config, split_model
+from clamp.publish import Notes, publish, published_config
+from tests.conftest import load_tool
+
+CONFIG = str(Path(__file__).parents[1] / 'configs/demo/clamp_tiny.py')
+IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> str:
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('training') / 'epoch_3.pth'
+    state = MODELS.build(Config.fromfile(CONFIG).model).state_dict()
+    torch.save(dict(state_dict=state, optimizer=dict(state={0: torch.zeros(9)}), meta=dict(epoch=3, seed=7)), path)
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def folder(checkpoint, tmp_path_factory) -> Path:
+    """A model published by the command, with all that a card can have."""
+    parent = tmp_path_factory.mktemp('published')
+    (parent / 'in.json').write_text(json.dumps({'coco/AP': 0.25, 'coco/AR': 0.5}))
+    (parent / 'pose.PNG').write_bytes(b'picture')
+    options = ['--metrics', f'{parent}/in.json', '--picture', f'{parent}/pose.PNG', '--license', 'cc-by-4.0']
+    load_tool('publish').main([CONFIG, checkpoint, f'{parent}/foxes', '--description', 'Foxes at night.', *options])
+    return parent / 'foxes'
+
+
+def test_a_folder_predicts_as_its_checkpoint_does(folder, checkpoint, monkeypatch, tmp_path):
+    [[expected]] = PosePredictor(CONFIG, checkpoint, 'cpu')([IMAGE])
+    monkeypatch.chdir(tmp_path)  # far from the configs
+    predictor = PosePredictor.from_pretrained(str(folder), 'cpu')
+    [[pose]] = predictor([IMAGE])
+    np.testing.assert_array_equal(pose.keypoints, expected.keypoints)
+    np.testing.assert_array_equal(pose.scores, expected.scores)
+    assert predictor.keypoint_names[:3] == ['left eye', 'right eye', 'nose']
+    assert predictor.metainfo['flip_indices'][:3] == [1, 0, 2]
+
+
+def test_what_is_in_the_folder(folder, checkpoint):
+    names = {'README.md', 'config.json', 'model.safetensors', 'metrics.json', 'example.png'}
+    assert {path.name for path in folder.iterdir()} == names
+    weights, state = load_file(folder / 'model.safetensors'), torch.load(checkpoint)['state_dict']
+    assert weights.keys() == state.keys()  # and no optimiser
+    assert all(torch.equal(weights[name], state[name]) for name in state)
+    text = (folder / 'config.json').read_text()
+    for unwanted in ('train_dataloader', 'optim_wrapper', '"init_cfg"', '.py"', 'from_file'):
+        assert unwanted not in text
+    card = (folder / 'README.md').read_text()
+    for wanted in (
+        'license: "cc-by-4.0"', '# foxes\n\nFoxes at night.', '17 keypoints', 'input 128x128', '(example.png)',
+        '| coco/AP | 0.25 |', 'epoch 3, seed 7', '| 0 | L_Eye | left eye | R_Eye |', '| 2 | Nose | nose |  |',
+        'L_Eye – Nose',
+    ):  # fmt: skip
+        assert wanted in card
+
+
+def test_half_precision_is_half_as_large_and_must_hold_the_weights(checkpoint, tmp_path):
+    publish(Config.fromfile(CONFIG), checkpoint, tmp_path / 'half', Notes('half'), half=True)
+    predictor = PosePredictor.from_pretrained(str(tmp_path / 'half'), 'cpu')
+    assert next(predictor.model.parameters()).dtype == torch.float32
+    [[expected]] = PosePredictor(CONFIG, checkpoint, 'cpu')([IMAGE])
+    np.testing.assert_allclose(predictor([IMAGE])[0][0].scores, expected.scores, atol=2e-3)
+    saved = torch.load(checkpoint)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in saved['state_dict'].values())
+    assert (tmp_path / 'half/model.safetensors').stat().st_size < 0.51 * size
+    saved['state_dict']['head.final_layer.bias'][0] = 1e6
+    torch.save(saved, tmp_path / 'large.pth')
+    with pytest.raises(
+        ValueError, match=r'final_layer.bias is not finite in half precision: publish it without --half'
+    ):
+        publish(Config.fromfile(CONFIG), str(tmp_path / 'large.pth'), tmp_path / 'large', Notes('large'), half=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['half', 'large.pth']  # nothing half written
+
+
+def test_a_published_model_is_published_again(folder, tmp_path):
+    config, weights = find_model(str(folder))
+    publish(read_published_config(config), weights, tmp_path / 'again', Notes('again'))
+    assert (tmp_path / 'again/config.json').read_text() == (folder / 'config.json').read_text()
+
+
+def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    (tmp_path / 'list.json').write_text('[1]')
+    for notes, message in (
+        (Notes('a', metrics=tmp_path / 'no.json'), 'no.json are not there'),
+        (Notes('a', metrics=tmp_path / 'list.json'), 'is not what tools/test.py --out writes'),
+        (Notes('a', picture=tmp_path / 'no.png'), 'no.png is not there'),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            publish(cfg, checkpoint, tmp_path / 'out', notes)
+    with pytest.raises(ValueError, match='foxes is there and not empty'):
+        publish(cfg, checkpoint, folder, Notes('a'))
+    with pytest.raises(SystemExit, match=r'error: The checkpoint no.pth is not there'):
+        load_tool('publish').main([CONFIG, 'no.pth', f'{tmp_path}/out'])
+
+
+def config_with(folder: Path, tmp_path: Path, **changes) -> str:
+    config = json.loads((folder / 'config.json').read_text())
+    for place, value in changes.items():
+        *parents, last = place.split('__')
+        inner = config
+        for key in parents:
+            inner = inner[key]
+        inner[last] = value
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    return str(tmp_path / 'config.json')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(model__neck=dict(type='subprocess.Popen', args=['touch', 'owned'])),
+        dict(model__neck=[dict(type=['os.system'])]),
+        dict(test_dataloader__dataset__pipeline=[dict(type='antigravity')]),
+        dict(test_dataloader__dataset__metainfo=dict(from_file='/tmp/evil.py')),
+        dict(test_dataloader__dataset__bbox_file='evil.PKL'),
+        dict(model__init_cfg=dict(type='Pretrained', checkpoint='evil.pth')),
+    ],
+)
+def test_a_config_that_could_run_code_is_refused(folder, tmp_path, change):
+    with pytest.raises(ValueError, match=r'It is not (run|used)'):
+        read_published_config(config_with(folder, tmp_path, **change))
+
+
+def test_a_config_is_not_a_template(folder, tmp_path):
+    """MMEngine fills ``{{ }}`` in from the environment, reads ``_base_`` and imports, in files that it reads itself."""
+    imports = dict(imports=['antigravity'])
+    path = config_with(folder, tmp_path, log_level='{{$HOME:}}', _base_='./evil.json', custom_imports=imports)
+    assert read_config(path).log_level == '{{$HOME:}}'
+    assert 'antigravity' not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [('{', 'cannot be read as JSON'), ('[]', 'no config of tools/publish.py'), ('{"model": {}}', 'no config of tools')],
+)
+def test_other_json_is_refused(tmp_path, content, message):
+    (tmp_path / 'config.json').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_published_config(str(tmp_path / 'config.json'))
+
+
+def test_numbers_as_keys_come_back(folder):
+    info = read_published_config(str(folder / 'config.json')).test_dataloader.dataset.metainfo
+    assert list(info['keypoint_info'])[:2] == [0, 1]
+
+
+def test_a_config_that_is_no_plain_data_is_refused(checkpoint, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.test_cfg.scale = float('inf')
+    with pytest.raises(ValueError, match='cannot be written as plain data'):
+        publish(cfg, checkpoint, tmp_path / 'out', Notes('a'))
+    assert not (tmp_path / 'out').exists()
+
+
+def test_where_weights_to_begin_with_come_from_is_forgotten():
+    cfg = Config.fromfile(CONFIG.replace('demo/clamp_tiny', 'ap10k/clamp_vitb'))
+    config = published_config(cfg)
+    assert config['model']['backbone']['clip']['pretrained'] is None
+    assert config['model']['head']['prompt_learner']['text_encoder']['pretrained'] is None
+    assert (
+        'init_cfg'
+        not in published_config(
+            Config.fromfile(CONFIG.replace('demo/clamp_tiny', 'ap10k/simplebaseline_r50-imagenet'))
+        )['model']['backbone']
+    )
+
+
+def test_the_model_of_a_command_line(folder, checkpoint, monkeypatch):
+    paths = (f'{folder}/config.json', f'{folder}/model.safetensors')
+    assert split_model([str(folder), 'a.jpg']) == (*paths, ['a.jpg'])
+    assert split_model([CONFIG, checkpoint, 'a.jpg', 'b']) == (CONFIG, checkpoint, ['a.jpg', 'b'])
+    with pytest.raises(FileNotFoundError, match='No model comes with this package'):
+        split_model(['a.jpg'])
+    monkeypatch.setattr(pretrained, 'DEFAULT', folder)
+    assert split_model(['a.jpg', 'b.jpg']) == (*paths, ['a.jpg', 'b.jpg'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'checkpoint', 'error', 'message'),
+    [
+        ('no_such_folder', None, FileNotFoundError, 'The model no_such_folder is not there'),
+        ('{tmp}', None, ValueError, r'is no model: there is no config.json and no model.safetensors'),
+        ('{tmp}', 'a.pth', ValueError, 'it needs no checkpoint, but a.pth is given'),
+        ('configs/a.py', None, ValueError, 'Name the checkpoint of the config configs/a.py after it'),
+        ('owner/model', None, FileNotFoundError, r'no folder owner/model .* out of reach.*hf download owner/model'),
+    ],
+)
+def test_names_of_no_model(tmp_path, name, checkpoint, error, message):
+    with pytest.raises(error, match=f'(?s){message}'):
+        find_model(name.format(tmp=tmp_path), checkpoint)
+
+
+def test_the_hub_is_asked_for_the_two_files(folder, monkeypatch):
+    asked = []
+
+    def fetch(hub_id, file, **how):
+        asked.append((hub_id, file, how['revision']))
+        return str(folder / file)
+
+    monkeypatch.setattr('huggingface_hub.hf_hub_download', fetch)
+    assert find_model('owner/model', revision='v1')[0] == f'{folder}/config.json'
+    assert asked == [('owner/model', 'config.json', 'v1'), ('owner/model', 'model.safetensors', 'v1')]
+
+
+def test_weights_of_another_model_are_refused(folder, tmp_path):
+    for name in ('config.json', 'model.safetensors'):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    save_file({'a': torch.zeros(1)}, tmp_path / 'model.safetensors')
+    with pytest.raises(ValueError, match='of another model than the config'):
+        PosePredictor.from_pretrained(str(tmp_path), 'cpu')
+    (tmp_path / 'model.safetensors').write_bytes(b'123')
+    with pytest.raises(ValueError, match='cannot be read'):
+        PosePredictor.from_pretrained(str(tmp_path), 'cpu')
