@@ -66,11 +66,17 @@ def direction(pitch: float, yaw: float = 0.0) -> np.ndarray:
     return np.array([np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), np.sin(pitch)])
 
 
-def build_body(rng: np.random.Generator, spec: Species) -> Body:
-    """Pose one individual: its stance, its gait, where it looks."""
+def build_body(rng: np.random.Generator, spec: Species, walk: float | None = None) -> Body:
+    """Pose one individual: its stance, its gait, where it looks.
+
+    Args:
+        walk: How far into a step it is, in radians, if it shall walk; the same ``rng`` makes the same animal.
+    """
     body = Body()
     pose = str(rng.choice(['stand', 'sit', 'lie'], p=[0.6, 0.22, 0.18] if spec.rests else [0.94, 0.0, 0.06]))
     stride = rng.choice([4.0, 16.0, 28.0])
+    if walk is not None:
+        pose, stride = 'stand', 22.0
     heights = [
         spec.leg * scale * np.dot(bones, np.cos(np.radians(angles)))
         for bones, angles, scale in zip((FRONT_LEG, HIND_LEG), POSES[pose], (1, spec.hind))
@@ -79,6 +85,8 @@ def build_body(rng: np.random.Generator, spec: Species) -> Body:
     if pose == 'sit':
         rump[0] += 0.16
     phase = rng.uniform(0, 2 * np.pi)
+    if walk is not None:
+        phase = walk
     for side, y in SIDES:
         out = np.array([0, 0.62 * spec.torso * y, 0])
         step = phase + np.pi * (y > 0)

@@ -53,14 +53,22 @@ def draw_animal(
     """
     body = build_body(rng, spec)
     rotation = view_matrix(draw_yaw(rng) if yaw is None else yaw, rng.uniform(0, 24), rng.normal(0, 2.5))
-    camera = _place(rng, body, rotation, size, part)
+    return draw_body(rng, spec, body, _place(rng, body, rotation, size, part), rotation[2])
+
+
+def draw_body(rng: np.random.Generator, spec: Species, body: Body, camera: Camera, toward: np.ndarray) -> Drawing:
+    """Draw a posed individual as a camera sees it; the same ``rng`` makes the same coat.
+
+    Args:
+        toward: Unit vector (3,) towards the viewer, in the animal frame.
+    """
     depth, cone = _cast(body, camera)
     layer = np.zeros((*depth.shape, 4), np.float32)  # BGR, alpha
     rows, cols = np.nonzero(depth > -np.inf)
     if len(rows):
         pixels = np.stack([cols, rows, depth[rows, cols]], 1) - camera.origin
         hit = (pixels @ np.linalg.inv(camera.view).T).astype(np.float32)  # (N, 3), animal frame
-        layer[rows, cols, :3] = shade(rng, spec, body, hit, cone[rows, cols], rotation[2])
+        layer[rows, cols, :3] = shade(rng, spec, body, hit, cone[rows, cols], toward)
         layer[rows, cols, 3] = 1
     layer = cv2.GaussianBlur(layer, (3, 3), 0.6)  # anti-aliases the outline
     return Drawing(layer[..., :3], layer[..., 3], *_look(body, camera, depth), _shadow(body, camera))

@@ -54,12 +54,12 @@ def _compose(rng, scene: np.ndarray, spec: Species, count: int) -> tuple[np.ndar
     hidden = occlude(rng, image, cv2.boundingRect((animals[-1].alpha > 0.5).astype(np.uint8)))
     annotations = []
     for animal in reversed(animals):
-        annotations.append(_annotate(animal, hidden, spec))
+        annotations.append(annotate(animal, hidden, spec))
         hidden = hidden | (animal.alpha > 0.5)
     return image, annotations
 
 
-def _annotate(animal: Drawing, hidden: np.ndarray, spec: Species) -> dict | None:
+def annotate(animal: Drawing, hidden: np.ndarray, spec: Species) -> dict | None:
     """An AP-10K annotation without its ids, or None when too little of the animal can be seen."""
     keypoints = animal.keypoints.copy()
     h, w = hidden.shape

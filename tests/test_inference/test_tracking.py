@@ -1,0 +1,106 @@
+"""Identities and steadier poses, on animals whose true way is known."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from clamp.inference import Pose
+from clamp.inference.tracking import PoseSmoother, PoseTracker, box_around, overlap
+
+SIGMAS = np.full(4, 0.1)
+SHAPE = np.array([[0, 0], [20, 0], [0, 10], [20, 10.0]])
+
+
+def animal(x: float, y: float = 50.0, mirrored: bool = False) -> Pose:
+    keypoints = (SHAPE[[1, 0, 3, 2]] if mirrored else SHAPE) + [x, y]
+    return Pose(np.array([x - 2, y - 2, 24, 14]), keypoints, np.ones(4))
+
+
+def switches(numbers: list[list[int]]) -> int:
+    """Count how often an animal, a place in each list, has another identity than in the frame before."""
+    return sum(now != before for one, two in pairwise(numbers) for before, now in zip(one, two))
+
+
+def test_animals_that_cross_keep_their_identities_in_whatever_order_they_come():
+    tracker, rng, found = PoseTracker(SIGMAS), np.random.default_rng(0), []
+    for frame in range(60):
+        poses = [animal(2 * frame), animal(100 - 2 * frame, mirrored=True)]  # one through the other
+        order = rng.permutation(2)
+        numbers = tracker([poses[i] for i in order])
+        found.append([numbers[list(order).index(i)] for i in range(2)])
+    assert {tuple(sorted(numbers)) for numbers in found} == {(1, 2)}
+    assert switches(found) == 0
+
+
+def test_an_animal_is_expected_where_its_way_leads_while_it_is_hidden():
+    tracker = PoseTracker(SIGMAS)
+    for frame in range(20):
+        assert tracker([animal(4 * frame)]) == [1]
+    for _ in range(10):
+        assert tracker([]) == []
+    assert tracker([animal(4 * 30)]) == [1]  # 40 pixels on; a box is 24 wide
+    standing = PoseTracker(SIGMAS)
+    standing([animal(0)])
+    assert standing([animal(40)]) == [2]
+
+
+def test_an_animal_is_forgotten_after_a_while():
+    tracker = PoseTracker(SIGMAS, patience=2)
+    assert [tracker([animal(0)]), tracker([]), tracker([]), tracker([animal(0)])] == [[1], [], [], [1]]
+    for _ in range(3):
+        tracker([])
+    assert tracker.tracks == []
+    assert tracker([animal(0), animal(200)]) == [2, 3]
+
+
+def test_all_together_are_most_alike():
+    """The nearest first (greedy) would give the second pose to the first animal, and the first pose to nobody."""
+    tracker = PoseTracker(SIGMAS)
+    tracker([animal(0), animal(12)])
+    assert tracker([animal(7), animal(19)]) == [1, 2]
+
+
+def test_overlap_by_hand():
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [20, 0, 4, 4.0]])
+    np.testing.assert_allclose(overlap(boxes[0], boxes), [1, 50 / 150, 0])
+
+
+def test_box_around_the_certain_keypoints():
+    keypoints = np.array([[10, 20], [50, 20], [10, 60], [500, 500.0]])
+    pose = Pose(np.array([0, 0, 9, 9.0]), keypoints, np.array([0.9, 0.9, 0.9, 0.1]))
+    assert box_around(pose, 640, 480).tolist() == [5, 15, 50, 50]  # 40 by 40, an eighth more on either side
+    assert box_around(pose, 40, 480).tolist() == [5, 15, 35, 50]  # the frame ends
+    lost = Pose(pose.box, keypoints, np.full(4, 0.1))
+    assert box_around(lost, 640, 480).tolist() == [0, 0, 9, 9]
+
+
+def test_smoothing_halves_jitter_at_rest_and_follows_motion():
+    rng, still, moving = np.random.default_rng(0), PoseSmoother(25), PoseSmoother(25)
+    noise = rng.normal(0, 1, (200, 4, 2))
+    at_rest = [Pose(animal(0).box, SHAPE + jitter, np.ones(4)) for jitter in noise]
+    steady = np.array([still([1], [pose])[0].keypoints for pose in at_rest])[50:]
+    assert np.diff(steady, axis=0).std() < 0.5 * np.diff(noise[50:], axis=0).std()
+    np.testing.assert_allclose(steady.mean(0), SHAPE, atol=0.5)
+    for frame in range(50):
+        [pose] = moving([1], [animal(6 * frame)])
+    assert np.abs(pose.keypoints - animal(6 * 49).keypoints).max() < 3  # half a frame behind at most
+
+
+def test_smoothing_by_hand():
+    """One keypoint at 25 frames a second jumps by 1 in a box of size 10: weights 1/(1 + rate / (2 pi cutoff))."""
+    smoother = PoseSmoother(25, cutoff=2, speed=3)
+    box = np.array([0, 0, 20, 5.0])
+    smoother([7], [Pose(box, np.zeros((1, 2)), np.ones(1))])
+    [pose] = smoother([7], [Pose(box, np.array([[1.0, 0.0]]), np.ones(1))])
+    velocity = 25 / (1 + 25 / (2 * np.pi))
+    assert pose.keypoints[0, 0] == pytest.approx(1 / (1 + 25 / (2 * np.pi * (2 + 3 * velocity / 10))))
+    assert pose.keypoints[0, 1] == 0
+
+
+def test_animals_are_smoothed_apart_and_forgotten():
+    smoother = PoseSmoother(25, patience=1)
+    smoother([1, 2], [animal(0), animal(300)])
+    assert smoother([2], [animal(300)])[0].keypoints.tolist() == animal(300).keypoints.tolist()
+    smoother([2], [animal(300)])
+    assert list(smoother.states) == [2]
