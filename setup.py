@@ -23,5 +23,7 @@ setup(
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/export_onnx.py; to run its graphs, the last alone
         'app': ['gradio>=6'],  # tools/demo_app.py
         'heif': ['pillow-heif'],  # HEIC images in tools/predict.py and tools/demo_app.py
+        # predict.py --format, and labels of SLEAP; those of DeepLabCut need none
+        'formats': ['pandas', 'tables', 'sleap-io', 'pynwb', 'ndx-pose'],
     },
 )

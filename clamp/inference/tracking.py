@@ -38,6 +38,17 @@ class Track:
         way = self.motion * (self.unseen + 1)
         return self.pose.keypoints + way, self.pose.box + np.concatenate([way, [0, 0]])
 
+    def distance(self, poses: Sequence[Pose]) -> np.ndarray:
+        """Return how far N poses are from its way since it was seen, (N,), in sizes of its box."""
+        start, way = centre(self.pose.box), self.motion * (self.unseen + 1)
+        to_poses = np.array([centre(pose.box) for pose in poses]) - start  # (N, 2)
+        along = np.clip(to_poses @ way / max(way @ way, 1e-9), 0, 1)
+        return np.linalg.norm(to_poses - along[:, None] * way, axis=1) / np.sqrt(np.prod(self.pose.box[2:]))
+
+    def reach(self) -> float:
+        """Return how far from its way it may be, in sizes of its box: the longer it was not seen, the farther."""
+        return min(0.5 + 0.1 * self.unseen, 1.5)
+
     def update(self, pose: Pose) -> None:
         """Take the pose of the next frame in which it is seen."""
         way = (centre(pose.box) - centre(self.pose.box)) / (self.unseen + 1)
@@ -55,10 +66,10 @@ class PoseTracker:
     Args:
         sigmas (np.ndarray): (K,), of the keypoints, as in the metainfo of a data set.
         min_similarity (float): In [0, 1]; a pose that is less like an animal is not it. Defaults to 0.2.
-        patience (int): Frames for which an animal that is not seen is remembered. Defaults to 30.
+        patience (int): Frames for which an animal that is not seen is remembered. Defaults to 60.
     """
 
-    def __init__(self, sigmas: np.ndarray, min_similarity: float = 0.2, patience: int = 30):
+    def __init__(self, sigmas: np.ndarray, min_similarity: float = 0.2, patience: int = 60):
         self.sigmas, self.min_similarity, self.patience = np.asarray(sigmas), min_similarity, patience
         self.tracks: list[Track] = []
         self.count = 0
@@ -86,7 +97,19 @@ class PoseTracker:
         alike = np.array([self.similarity(track, poses) for track in self.tracks])  # (tracks, N)
         rows, columns = linear_sum_assignment(np.where(alike < self.min_similarity, 0, alike), maximize=True)
         pairs = [(row, column) for row, column in zip(rows, columns) if alike[row, column] >= self.min_similarity]
-        return [(self.tracks[row], int(column)) for row, column in pairs]
+        return [(self.tracks[row], int(column)) for row, column in pairs + self._match_far(poses, pairs)]
+
+    def _match_far(self, poses: Sequence[Pose], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Match what is left by distance: behind another, an animal slows down or turns, and comes out elsewhere."""
+        rows, columns = (sorted(set(range(len(all_))) - set(used)) for all_, used in zip(
+            (self.tracks, poses), zip(*pairs) if pairs else ((), ())))  # fmt: skip
+        if not rows or not columns:
+            return []
+        reach = np.array([self.tracks[row].reach() for row in rows])
+        far = np.array([self.tracks[row].distance([poses[column] for column in columns]) for row in rows])
+        near = far <= reach[:, None]
+        found = linear_sum_assignment(np.where(near, far, 1e3))
+        return [(rows[i], columns[j]) for i, j in zip(*found) if near[i, j]]
 
     def similarity(self, track: Track, poses: Sequence[Pose]) -> np.ndarray:
         """Return how like an animal N poses are, (N,), in [0, 1]."""

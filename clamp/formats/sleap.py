@@ -1,0 +1,121 @@
+"""SLEAP's files, by the library sleap-io."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from .deeplabcut import annotation
+from .tracks import Tracks
+
+if TYPE_CHECKING:
+    from sleap_io import Labels
+
+
+def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], source: Path) -> 'Labels':
+    """Return poses as sleap-io has them.
+
+    Args:
+        tracks (Tracks): The poses.
+        links (Sequence[Sequence[int]]): The skeleton, pairs of keypoints by number.
+        source (Path): The video; of images, their folder.
+    """
+    import sleap_io as sio
+
+    skeleton = sio.Skeleton(tracks.keypoint_names, [list(link) for link in links], name='animal')
+    if tracks.images:
+        names = [str(source / image) for image in tracks.images]
+        video = sio.Video(names, backend_metadata=dict(type='ImageVideo', filename=names[0], filenames=names))
+    else:
+        video = sio.Video(str(source), open_backend=False)
+    animals = [sio.Track(name) for name in tracks.individuals]
+    frames = []
+    for index, poses in enumerate(tracks.points):
+        instances = [
+            sio.PredictedInstance.from_numpy(
+                pose[:, :2], skeleton, pose[:, 2], float(np.nanmean(pose[:, 2])), track=track
+            )
+            for pose, track in zip(poses, animals)
+            if np.isfinite(pose).any()
+        ]
+        if instances:
+            frames.append(sio.LabeledFrame(video=video, frame_idx=index, instances=instances))
+    return sio.Labels(frames, [video], [skeleton], animals)
+
+
+def write_slp(labels: 'Labels', path: Path) -> None:
+    """Write SLEAP's own file, without the images."""
+    import sleap_io as sio
+
+    sio.save_slp(labels, str(path), embed=False, verbose=False)
+
+
+def write_analysis(labels: 'Labels', path: Path) -> None:
+    """Write the HDF5 that SLEAP exports for analysis."""
+    import sleap_io as sio
+
+    sio.save_analysis_h5(labels, str(path))
+
+
+def read_labels(path: str | Path, folder: Path) -> dict:
+    """Read the labels of a SLEAP file, and write their images.
+
+    Args:
+        path (str | Path): A ``.slp`` file; that its video is there, or its images are in it (``.pkg.slp``).
+        folder (Path): Where the images are written, frames of videos as PNG.
+
+    Returns:
+        dict: A COCO keypoint file, of the instances that a person labelled.
+
+    Raises:
+        FileNotFoundError: If it, or its video, is not there.
+        ImportError: If sleap-io is not installed.
+        ValueError: If it is no such file, has several skeletons, or nobody labelled anything in it.
+    """
+    try:
+        import sleap_io as sio
+    except ImportError as error:
+        raise ImportError(f"{path} needs sleap-io: pip install --no-build-isolation -e '.[formats]'") from error
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The SLEAP file {path} is not there (from {Path.cwd()}).')
+    try:
+        labels = sio.load_slp(str(path))
+    except Exception as error:
+        raise ValueError(f'{path} cannot be read as a SLEAP file: {error}') from error
+    if len(labels.skeletons) != 1:
+        raise ValueError(f'{path} has {len(labels.skeletons)} skeletons; make a file of each.')
+    skeleton = labels.skeletons[0]
+    images, annotations = [], []
+    for frame in labels.user_labeled_frames:
+        height, width, name = _write_image(frame, labels, folder, path)
+        images.append(dict(id=len(images) + 1, file_name=name, width=width, height=height))
+        for instance in frame.user_instances:
+            keypoints = instance.numpy()
+            if np.isfinite(keypoints).all(1).any():
+                known = dict(id=len(annotations) + 1, image_id=len(images), category_id=1)
+                annotations.append(known | annotation(keypoints, width, height))
+    if not annotations:
+        raise ValueError(f'{path} has no labels that a person made.')
+    links = [[start + 1, end + 1] for start, end in skeleton.edge_inds]
+    category = dict(id=1, name=skeleton.name or 'animal', keypoints=skeleton.node_names, skeleton=links)
+    logging.getLogger(__name__).info('%d images of %s are in %s', len(images), path, folder)
+    return dict(images=images, annotations=annotations, categories=[category])
+
+
+def _write_image(frame, labels: 'Labels', folder: Path, path: str | Path) -> tuple[int, int, str]:
+    """Write the image of a labelled frame; return its height, its width and its name."""
+    try:
+        pixels = frame.image
+    except Exception as error:  # whatever the reader of the video raises
+        raise FileNotFoundError(
+            f'Frame {frame.frame_idx} of {frame.video.filename}, which {path} labels, cannot be read. Put the video '
+            'there, or export the labels with their images (.pkg.slp).'
+        ) from error
+    name = f'video{labels.videos.index(frame.video)}_frame{frame.frame_idx:06d}.png'
+    folder.mkdir(parents=True, exist_ok=True)
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[-1] == 3 else pixels
+    cv2.imwrite(str(folder / name), bgr)
+    return *pixels.shape[:2], name
