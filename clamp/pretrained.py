@@ -16,7 +16,7 @@ import mmpose.registry
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from .models.clip_weights import _network
+from .models.clip_weights import network_answers
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
 # what a test needs; the rest is for training, or of one machine
@@ -120,7 +120,7 @@ def download(hub_id: str, revision: str | None = None) -> Path:
         RevisionNotFoundError,
     )
 
-    how = dict(revision=revision, local_files_only=not _network())  # else it would try for half a minute
+    how = dict(revision=revision, local_files_only=not network_answers())  # else it would try for half a minute
     try:
         config = hf_hub_download(hub_id, CONFIG, **how)
         hf_hub_download(hub_id, WEIGHTS, **how)  # beside it
