@@ -19,6 +19,9 @@ from mmengine.registry import Registry
 from .models.clip_weights import network_answers
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
+EXPORTED = 'model.onnx'  # in place of the weights: what tools/export_onnx.py made of them
+TEXT_MODEL = 'text_model'  # a text model of Hugging Face without its weights, if there is one
+TEXT_MODEL_KEYS = ('hf_model_name', 'hf_tokenizer_name')
 # what a test needs; the rest is for training, or of one machine
 KEPT = (
     'default_scope', 'model', 'keypoint_names', 'test_dataloader', 'test_evaluator', 'test_cfg', 'default_hooks',
@@ -45,7 +48,12 @@ def default_model() -> str:
 
 def is_model(path: str | Path) -> bool:
     """Whether a path is a folder that ``tools/publish.py`` wrote."""
-    return (Path(path) / CONFIG).is_file() and (Path(path) / WEIGHTS).is_file()
+    return (Path(path) / CONFIG).is_file() and weights_of(Path(path)).is_file()
+
+
+def weights_of(folder: Path) -> Path:
+    """Return the path of a model's weights, or of the graph that is there in their place."""
+    return folder / (EXPORTED if (folder / EXPORTED).is_file() else WEIGHTS)
 
 
 def is_hub_id(name: str) -> bool:
@@ -76,12 +84,12 @@ def find_model(name: str, checkpoint: str | None = None, revision: str | None = 
         raise ValueError(f'Name the checkpoint of the config {name} after it, or a folder that tools/publish.py wrote.')
     if not path.is_dir():
         raise FileNotFoundError(f'The model {name} is not there (from {Path.cwd()}).')
-    if lacking := [file for file in (CONFIG, WEIGHTS) if not (path / file).is_file()]:
+    if lacking := [file.name for file in (path / CONFIG, weights_of(path)) if not file.is_file()]:
         raise ValueError(
             f'The folder {name} is no model: there is no {" and no ".join(lacking)} in it. tools/publish.py CONFIG '
             'CHECKPOINT FOLDER makes one.'
         )
-    return str(path / CONFIG), str(path / WEIGHTS)
+    return str(path / CONFIG), str(weights_of(path))
 
 
 def split_model(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
@@ -110,23 +118,13 @@ def download(hub_id: str, revision: str | None = None) -> Path:
 
     Raises:
         FileNotFoundError: If it is in no cache and cannot be fetched.
-        ValueError: If the repository holds no model.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        HFValidationError,
-        RemoteEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     how = dict(revision=revision, local_files_only=not network_answers())  # else it would try for half a minute
     try:
-        config = hf_hub_download(hub_id, CONFIG, **how)
-        hf_hub_download(hub_id, WEIGHTS, **how)  # beside it
-        return Path(config).parent
-    except RemoteEntryNotFoundError as error:
-        raise ValueError(f'{hub_id} on the hub is no model of tools/publish.py: {first_line(error)}') from error
+        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG, WEIGHTS, EXPORTED, f'{TEXT_MODEL}/*'], **how))
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise FileNotFoundError(
             f'There is no folder {hub_id} (from {Path.cwd()}) and no such model on the hub: {first_line(error)}'
@@ -160,7 +158,17 @@ def read_published_config(path: str) -> Config:
         raise ValueError(f'{path} is no config of tools/publish.py: model or test_dataloader is not in it.')
     config = {key: config[key] for key in KEPT if key in config}
     check_data_alone(config, path)
-    return Config(config)
+    _place_text_model(config, Path(path).parent)
+    return Config(config, filename=path)
+
+
+def _place_text_model(data: Any, folder: Path) -> None:
+    """Put the folder before the path in it of a text model of Hugging Face: what it is and its tokenizer."""
+    for inner in data.values() if isinstance(data, dict) else data:
+        if isinstance(inner, (dict, list)):
+            _place_text_model(inner, folder)
+    if isinstance(data, dict):
+        data.update({key: str(folder / TEXT_MODEL) for key in TEXT_MODEL_KEYS if data.get(key) == TEXT_MODEL})
 
 
 def _numbered(entries: dict[str, Any]) -> dict:

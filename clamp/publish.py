@@ -19,7 +19,8 @@ from torch import Tensor
 
 from .checks import check_checkpoint, check_config
 from .model_card import model_card
-from .pretrained import CARD, CONFIG, KEPT, WEIGHTS, read_published_config
+from .onnx.estimator import onnx_estimator
+from .pretrained import CARD, CONFIG, EXPORTED, KEPT, TEXT_MODEL, TEXT_MODEL_KEYS, WEIGHTS, read_published_config
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
 
     Args:
         cfg (Config): The config that the checkpoint was trained with.
-        checkpoint (str): Its path.
+        checkpoint (str): Its path, or that of what ``tools/export_onnx.py`` made of it (.onnx).
         folder (str | Path): A new or an empty folder.
         notes (Notes): For the model card.
         half (bool): Whether weights are kept in half precision, half as large. Defaults to False.
@@ -64,13 +65,20 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
         raise FileNotFoundError(f'The picture {notes.picture} is not there (from {Path.cwd()}).')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
-    model = MODELS.build(cfg.model)
-    check_checkpoint(checkpoint, model)  # loads it
+    exported = checkpoint.endswith('.onnx')
+    model = MODELS.build(onnx_estimator(cfg.model, checkpoint) if exported else cfg.model)
+    if not exported:
+        check_checkpoint(checkpoint, model)  # loads it
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.publish-') as scratch:
         part = Path(scratch) / 'model'
         part.mkdir()
-        save_file(published_weights(model, half), part / WEIGHTS, metadata=dict(format='pt'))
+        if exported:
+            shutil.copyfile(checkpoint, part / EXPORTED)
+        else:
+            save_file(published_weights(model, half), part / WEIGHTS, metadata=dict(format='pt'))
+            (part / WEIGHTS).chmod(0o644)  # it would be for its owner alone
+            copy_text_model(cfg, part / TEXT_MODEL)
         (part / CONFIG).write_text(dump(published_config(cfg)), encoding='utf-8')
         read_published_config(str(part / CONFIG))  # as others will
         for source, name in ((notes.metrics, 'metrics.json'), (notes.picture, picture_name(notes))):
@@ -78,8 +86,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
                 shutil.copyfile(source, part / name)
         card = model_card(cfg, model, notes, metrics, picture_name(notes), origin(checkpoint))
         (part / CARD).write_text(card, encoding='utf-8')
-        part.chmod(0o755)  # temporary folders are for their owner alone, and so are files of safetensors
-        (part / WEIGHTS).chmod(0o644)
+        part.chmod(0o755)
         os.replace(part, folder)
 
 
@@ -125,8 +132,20 @@ def _without_sources(data: Any) -> Any:
     """Forget where weights to begin with come from: the folder holds all weights."""
     if isinstance(data, dict):
         kept = {key: _without_sources(value) for key, value in data.items() if key != 'init_cfg'}
-        return kept | ({'pretrained': None} if 'pretrained' in kept else {})
+        placed = {key: TEXT_MODEL for key in TEXT_MODEL_KEYS if kept.get(key)}
+        return kept | placed | ({'pretrained': None} if 'pretrained' in kept else {})
     return [_without_sources(value) for value in data] if isinstance(data, (list, tuple)) else data
+
+
+def copy_text_model(cfg: Config, folder: Path) -> None:
+    """Copy what a text model of Hugging Face is, and its tokenizer, without its weights, if the config has one."""
+    text_encoder = (cfg.model.head.get('prompt_learner') or {}).get('text_encoder') or {}
+    names = [(text_encoder.get('text_cfg') or {}).get(key) for key in TEXT_MODEL_KEYS]
+    for name in filter(None, names):
+        from transformers import AutoConfig, AutoTokenizer
+
+        AutoConfig.from_pretrained(name).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(name).save_pretrained(folder)
 
 
 def dump(config: dict) -> str:
@@ -165,7 +184,7 @@ def read_metrics(path: Path | None) -> dict[str, float]:
 def origin(checkpoint: str) -> dict[str, Any]:
     """Return what is known of a checkpoint: its SHA-256 and, where MMEngine says them, epoch, iteration and seed."""
     meta = {}
-    if not checkpoint.endswith('.safetensors'):
+    if checkpoint.endswith('.pth'):
         meta = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True).get('meta', {})
     known = {key: meta[key] for key in ('epoch', 'iter', 'seed') if meta.get(key) is not None}
     return dict(sha256=hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(), **known)

@@ -210,16 +210,16 @@ def test_names_of_no_model(tmp_path, name, checkpoint, error, message):
         find_model(name.format(tmp=tmp_path), checkpoint)
 
 
-def test_the_hub_is_asked_for_the_two_files(folder, monkeypatch):
+def test_the_hub_is_asked_for_what_a_model_needs(folder, monkeypatch):
     asked = []
 
-    def fetch(hub_id, file, **how):
-        asked.append((hub_id, file, how['revision']))
-        return str(folder / file)
+    def fetch(hub_id, allow_patterns, revision, local_files_only):
+        asked.append((hub_id, allow_patterns, revision, local_files_only))
+        return str(folder)
 
-    monkeypatch.setattr('huggingface_hub.hf_hub_download', fetch)
+    monkeypatch.setattr('huggingface_hub.snapshot_download', fetch)
     assert find_model('owner/model', revision='v1')[0] == f'{folder}/config.json'
-    assert asked == [('owner/model', 'config.json', 'v1'), ('owner/model', 'model.safetensors', 'v1')]
+    assert asked == [('owner/model', ['config.json', 'model.safetensors', 'model.onnx', 'text_model/*'], 'v1', True)]
 
 
 def test_weights_of_another_model_are_refused(folder, tmp_path):
@@ -231,3 +231,15 @@ def test_weights_of_another_model_are_refused(folder, tmp_path):
     (tmp_path / 'model.safetensors').write_bytes(b'123')
     with pytest.raises(ValueError, match='cannot be read'):
         PosePredictor.from_pretrained(str(tmp_path), 'cpu')
+
+
+def test_a_text_model_of_hugging_face_comes_along(folder, tmp_path):
+    """In the config it stands by the name that it has in the folder, wherever that is."""
+    path = config_with(folder, tmp_path, model__head__prompt_learner__text_encoder__text_cfg=dict(
+        hf_model_name='text_model', hf_tokenizer_name='roberta-base', width=64))  # fmt: skip
+    text_cfg = read_published_config(path).model.head.prompt_learner.text_encoder.text_cfg
+    assert text_cfg == dict(hf_model_name=f'{tmp_path}/text_model', hf_tokenizer_name='roberta-base', width=64)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.head.prompt_learner.text_encoder.text_cfg = dict(hf_model_name='weights/minilm')
+    text_cfg = published_config(cfg)['model']['head']['prompt_learner']['text_encoder']['text_cfg']
+    assert text_cfg == dict(hf_model_name='text_model')

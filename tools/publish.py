@@ -15,12 +15,12 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from mmengine.config import DictAction
 
 import clamp  # noqa: F401
 from clamp.checks import read_config
 from clamp.pretrained import CARD
 from clamp.publish import Notes, publish
+from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--metrics', type=Path, metavar='METRICS.json', help='what tools/test.py --out wrote of it')
     parser.add_argument('--picture', type=Path, help='a picture to show, such as one that tools/predict.py drew')
     parser.add_argument('--half', action='store_true', help='keep the weights in half precision: half as large')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
 
 
