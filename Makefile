@@ -1,6 +1,9 @@
 # make setup | demo | test | test-slow | lint: each creates the virtual environment .venv on demand.
+# make CONSTRAINTS=constraints.txt setup: with the exact versions that the tests passed with.
 PYTHON ?= python3
+CONSTRAINTS ?=
 BIN := .venv/bin
+PIP := $(BIN)/pip install -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 WORK_DIR := work_dirs/demo/clamp_tiny
 
 .PHONY: setup demo test test-slow lint clean
@@ -10,10 +13,10 @@ setup: .venv/.done
 .venv/.done: requirements.txt setup.py
 	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.13: make PYTHON=python3.12 setup' % sys.version_info[:2])"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
-	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -r requirements.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps mmpose==1.3.2
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
+	$(PIP) --no-build-isolation -r requirements.txt
+	$(PIP) --no-deps mmpose==1.3.2
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: setup
