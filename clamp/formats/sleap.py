@@ -25,7 +25,7 @@ def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], source: Path) -> '
     """
     import sleap_io as sio
 
-    skeleton = sio.Skeleton(tracks.keypoint_names, [list(link) for link in links], name='animal')
+    skeleton = sio.Skeleton(list(tracks.keypoint_names), [list(link) for link in links], name='animal')
     if tracks.images:
         names = [str(source / image) for image in tracks.images]
         video = sio.Video(names, backend_metadata=dict(type='ImageVideo', filename=names[0], filenames=names))

@@ -266,6 +266,11 @@ def _open_video(path: Path) -> cv2.VideoCapture:
     return cv2.VideoCapture(str(path))
 
 
+def frame_rate(path: Path) -> float:
+    """Return the frames per second of a video."""
+    return _frame_rate(_open_video(path).get(cv2.CAP_PROP_FPS))
+
+
 def _frame_rate(rate: float) -> float:
     """Return a rate with as many decimals as MPEG-4 can hold: 66.667 is 66.67; and 25 for what is no rate."""
     if not 0.01 <= rate <= MPEG4_RATE:  # NaN is not

@@ -11,6 +11,7 @@ import numpy as np
 from mmpose.evaluation.functional.nms import oks_iou
 from scipy.optimize import linear_sum_assignment
 
+from .media import Frame
 from .predictor import Pose
 
 PACE = 0.3  # how fast the estimate of an animal's motion follows, from frame to frame
@@ -149,7 +150,7 @@ def box_around(pose: Pose, width: int, height: int, min_score: float = 0.3) -> n
     if len(points) < 3:
         return pose.box
     low, high = points.min(0), points.max(0)
-    middle, half = (low + high) / 2, np.maximum(MARGIN * (high - low) / 2, pose.box[2:] / 8)
+    middle, half = (low + high) / 2, np.maximum(MARGIN * (high - low) / 2, 0.45 * pose.box[2:])  # it shrinks slowly
     low, high = np.maximum(middle - half, 0), np.minimum(middle + half, [width, height])
     return np.concatenate([low, high - low]) if (high > low).all() else pose.box
 
@@ -193,3 +194,45 @@ class PoseSmoother:
     def _weight(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
         """Return the weight of a new value in a low pass of a cutoff in Hz."""
         return 1 / (1 + rate / (2 * np.pi * cutoff))
+
+
+class VideoTracking:
+    """Identities and, on request, steadier poses for a stream of frames of several videos.
+
+    Args:
+        sigmas (np.ndarray): (K,), of the keypoints.
+        smooth (bool): Whether poses are steadied. Defaults to False.
+    """
+
+    def __init__(self, sigmas: np.ndarray, smooth: bool = False):
+        self.sigmas, self.smooth = sigmas, smooth
+
+    def __call__(self, frame: Frame, poses: list[Pose]) -> tuple[list[int] | None, list[Pose]]:
+        """Return the identities of the N poses of the next frame, None for an image, and the poses."""
+        if frame.number is None:
+            return None, poses
+        if frame.number == 0:
+            self.tracker, self.smoother = PoseTracker(self.sigmas), PoseSmoother(frame.rate)
+        numbers = self.tracker(poses)
+        return numbers, self.smoother(numbers, poses) if self.smooth else poses
+
+
+class Follower:
+    """The box of one animal that was marked in the first frame of a video: from then on, around its last pose.
+
+    Args:
+        box (np.ndarray): (1, 4), in the first frame, and in images: x, y, width, height, in pixels.
+    """
+
+    def __init__(self, box: np.ndarray):
+        self.first = self.box = box
+
+    def boxes(self, frame: Frame) -> np.ndarray:
+        """Return where the animal is to be looked for in the next frame, (1, 4)."""
+        if not frame.number:
+            self.box = self.first
+        return self.box
+
+    def update(self, frame: Frame, poses: list[Pose]) -> None:
+        """Take the pose that was found there."""
+        self.box = box_around(poses[0], *frame.image.shape[1::-1])[None]

@@ -1,6 +1,10 @@
-import numpy as np
+import json
 
-from clamp.datasets.synthetic.video import SIZE, generate_video
+import cv2
+import numpy as np
+import pytest
+
+from clamp.datasets.synthetic.video import SIZE, generate_video, write_video
 
 
 def test_two_animals_walk_and_cross():
@@ -29,3 +33,13 @@ def test_a_video_is_a_function_of_its_seed():
     assert np.array_equal(one, two)
     assert found == again
     assert not np.array_equal(one, other)
+
+
+def test_a_video_is_written_with_its_truth(tmp_path):
+    truth = json.loads(write_video(tmp_path / 'new/walk.mp4', 0, 3).read_text())
+    assert [(image['file_name'], image['frame']) for image in truth['images']] == [('walk.mp4', i) for i in range(3)]
+    assert [one['track_id'] for one in truth['annotations']] == [2, 1] * 3  # the nearer first
+    video = cv2.VideoCapture(str(tmp_path / 'new/walk.mp4'))
+    assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
+    with pytest.raises(FileExistsError, match=r'walk.mp4 is there already'):
+        write_video(tmp_path / 'new/walk.mp4', 0, 3)

@@ -11,6 +11,7 @@ from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.inference import Pose, ScoreMap
+from clamp.inference.writing import draw_score_maps
 from tests.conftest import load_tool
 
 
@@ -154,7 +155,7 @@ def test_nothing_is_overwritten(tool, inputs, capsys):
 
 def test_a_frame_without_animals_has_a_picture_as_large_as_the_others(tool):
     """A video's frames must be of one size: others are left out of the file without a word."""
-    assert tool.draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (320, 2 * 480, 3)
+    assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (320, 2 * 480, 3)
 
 
 def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
@@ -162,7 +163,7 @@ def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
     animal = ScoreMap(np.array([1003.0, 803.0, 2.0, 2.0]), ['hoof'], values, np.array([[1, 0, 1003], [0, 1, 803.0]]))
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        picture = tool.draw_score_maps(np.zeros((3000, 4000, 3), np.uint8), [animal], ['hoof'])
+        picture = draw_score_maps(np.zeros((3000, 4000, 3), np.uint8), [animal], ['hoof'])
     assert picture.shape == (360, 480, 3)
 
 
@@ -194,4 +195,77 @@ def test_a_video_that_cannot_be_written_ends_nothing(tool, inputs, tmp_path, mon
 
 
 def test_many_score_maps_fit_into_a_video(tool):
-    assert tool.draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['nose'] * 40).shape[1] <= 8191
+    assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['nose'] * 40).shape[1] <= 8191
+
+
+def test_identities_are_in_the_tables_of_a_video_and_not_of_images(tool, inputs, tmp_path):
+    run(tool, inputs, tmp_path / 'out', '--track', '--smooth', '--no-pictures')
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [one.get('track_id') for one in results] == [None, None, None, 1, 1, 1]
+    assert [row[2] for row in read_csv(tmp_path / 'out/predictions.csv')[1::17]] == ['0', '0', '0', '1', '1', '1']
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'predictions.json', 'predictions.csv'}
+
+
+def test_a_marked_animal_is_followed(tool, inputs, tmp_path, monkeypatch):
+    """The pose is 5 pixels to the right of where it was looked for, frame by frame, and in the next video anew."""
+    monkeypatch.setattr(FakePredictor, '__call__', lambda self, images, boxes, batch_size: [
+        [Pose(box, np.array([[0, 0], [9, 0], [0, 9], [9, 9]] * 4 + [[0, 0]]) + box[:2] + [5, 0], np.ones(17))]
+        for [box] in boxes])  # fmt: skip
+    run(tool, inputs, tmp_path / 'out', '--track', '--box', '4,5,10,10', '--no-pictures')
+    boxes = [one['bbox'] for one in json.loads((tmp_path / 'out/predictions.json').read_text())]
+    assert boxes[:4] == [[4, 5, 10, 10]] * 4
+    np.testing.assert_allclose(boxes[4], [9 + 4.5 - 5.625, 5 + 4.5 - 5.625, 11.25, 11.25])
+
+
+def test_what_was_predicted_until_ctrl_c_is_there(tool, inputs, tmp_path, monkeypatch):
+    calls, predict = [], FakePredictor.__call__
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return predict(self, *args)
+
+    monkeypatch.setattr(FakePredictor, '__call__', interrupted)
+    with pytest.raises(SystemExit, match=r'stopped; what was predicted until then is in .*out'):
+        run(tool, inputs, tmp_path / 'out')
+    assert len(json.loads((tmp_path / 'out/predictions.json').read_text())) == 2
+    assert len(read_csv(tmp_path / 'out/predictions.csv')) == 1 + 2 * 17
+
+
+def test_a_published_folder_in_the_place_of_config_and_checkpoint(tool, inputs, tmp_path):
+    for name in ('config.json', 'model.safetensors'):
+        (tmp_path / name).touch()
+    tool.main([str(tmp_path), str(inputs / 'a.png'), '--out', str(tmp_path / 'out'), '--batch-size', '2'])
+    assert len(json.loads((tmp_path / 'out/predictions.json').read_text())) == 1
+    for arguments, message in (
+        ([str(tmp_path)], 'Name the images'),
+        (['config.py', 'checkpoint.pth'], 'Name the images'),
+        ([str(inputs / 'a.png')], 'No model comes with this package'),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            tool.main([*arguments, '--out', str(tmp_path / 'new')])
+
+
+def test_smoothing_takes_identities(tool, inputs, tmp_path):
+    with pytest.raises(SystemExit, match=r'add --track'):
+        run(tool, inputs, tmp_path / 'out', '--smooth')
+
+
+def test_only_keypoints_of_the_threshold_are_drawn(tool, inputs, tmp_path):
+    run(tool, inputs, tmp_path / 'out', '--score-threshold', '0.6')
+    assert cv2.imread(str(tmp_path / 'out/poses/b.png'))[20, 30].tolist() == [128] * 3
+    run(tool, inputs, tmp_path / 'other', '--score-threshold', '0.5')
+    assert cv2.imread(str(tmp_path / 'other/poses/b.png'))[20, 30].tolist() != [128] * 3
+
+
+def test_several_animals_of_a_picture_have_the_numbers_of_the_table(tool, inputs, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        'clamp.inference.writing.draw_identity', lambda image, box, *rest: drawn.append(rest[0]) or image
+    )
+    coco = dict(images=[dict(id=9, file_name='b.png')], annotations=[
+        dict(id=i, image_id=9, bbox=[10 * i, 5, 20, 20], category_id=4) for i in range(2)])  # fmt: skip
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
+    assert drawn == [0, 1]

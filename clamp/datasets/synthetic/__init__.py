@@ -9,6 +9,7 @@ from .dataset import generate_dataset
 from .render import draw_animal, view_matrix
 from .sample import MIN_KEYPOINTS, generate_sample, image_id_of
 from .species import SPECIES, Species
+from .video import generate_video, write_video
 
 __all__ = [
     'KEYPOINT_NAMES',
@@ -18,6 +19,8 @@ __all__ = [
     'draw_animal',
     'generate_dataset',
     'generate_sample',
+    'generate_video',
     'image_id_of',
     'view_matrix',
+    'write_video',
 ]

@@ -1,12 +1,14 @@
 """A video of animals that walk to and fro and cross, with the truth of every frame: who is where."""
 
+import json
 from collections.abc import Iterator
 from functools import cache, partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .body import build_body
+from .body import KEYPOINT_NAMES, build_body
 from .render import Camera, Drawing, draw_body, view_matrix
 from .sample import annotate
 from .scene import develop, draw_scene, paint
@@ -100,3 +102,33 @@ def _move(animal: Drawing, x: int, y: int) -> Drawing:
     outside = (keypoints[:, :2] < 0).any(1) | (keypoints[:, :2] >= SIZE).any(1)
     keypoints[outside, 2] = 0
     return Drawing(colour, alpha, keypoints, animal.distance, animal.shadow + np.array([x, y]))
+
+
+def write_video(path: Path, seed: int, num_frames: int) -> Path:
+    """Write a video, and beside it its truth as a COCO file, in which an image is a frame.
+
+    Returns:
+        Path: The COCO file.
+
+    Raises:
+        FileExistsError: If one of the two is there.
+        OSError: If OpenCV cannot write the video.
+    """
+    truth = path.with_suffix('.json')
+    for one in (path, truth):
+        if one.exists():
+            raise FileExistsError(f'{one} is there already: give another folder or another seed')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), RATE, SIZE)
+    if not video.isOpened():
+        raise OSError(f'OpenCV cannot write {path}')
+    images, annotations = [], []
+    for frame, (image, animals) in enumerate(generate_video(seed, num_frames)):
+        video.write(image)
+        images.append(dict(id=frame, file_name=path.name, frame=frame, width=SIZE[0], height=SIZE[1]))
+        for animal in animals:
+            annotations.append(dict(id=len(annotations) + 1, image_id=frame, **animal))
+    video.release()
+    categories = [dict(id=spec.category_id, name=spec.name, keypoints=KEYPOINT_NAMES) for spec in SPECIES]
+    truth.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return truth
