@@ -16,13 +16,14 @@ os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is i
 from clamp.command_line import at_least
 from clamp.inference import PosePredictor
 from clamp.inference.detection import AnimalDetector
+from clamp.pretrained import find_model
 from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Show poses and score maps of own images in the browser.')
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
     parser.add_argument(
         '--detector',
         nargs='?',
@@ -46,7 +47,7 @@ def serve(args: argparse.Namespace) -> None:
     """
     from clamp.app import PoseDemo  # here, so that --help needs no gradio
 
-    predictor = PosePredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+    predictor = PosePredictor(*find_model(args.config, args.checkpoint), args.device, args.cfg_options)
     detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
     demo = PoseDemo(predictor, detector)
     url = demo.launch(args.host, args.port)

@@ -17,6 +17,7 @@ from mmengine.config import Config
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.command_line import at_least, model_names, output_file
+from clamp.pretrained import find_model
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
 from clamp.settings import Options
@@ -45,10 +46,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n\n')[0], epilog='docs/report.md says how the figures are computed.'
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('config', help='config file, or a published model alone')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
     parser.add_argument(
-        '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='a second model, tested on the same animals'
+        '--against', nargs='+', metavar='CONFIG CHECKPOINT', help='a second model, tested on the same animals'
     )
     parser.add_argument(
         '--out', type=output_file('.html'), default='report.html', help='page to write (default: report.html)'
@@ -59,8 +60,11 @@ def main(argv: list[str] | None = None) -> None:
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings of the config(s)'
     )
     args = parser.parse_args(argv)
-    tested = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
+    named = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
     try:
+        if max(map(len, named)) > 2:
+            raise ValueError(f'--against takes CONFIG CHECKPOINT or one folder, not {" ".join(args.against)}.')
+        tested = [[*find_model(*model)] for model in named]
         runs = collect_all(tested, args.cfg_options)
         print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
         page = render(runs, args.gallery, seed=args.seed)

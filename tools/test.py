@@ -18,13 +18,16 @@ from clamp.checks import check_checkpoint, check_config, check_work_dir, read_co
 from clamp.command_line import output_file
 from clamp.engine import check_launcher, leave_process_group
 from clamp.onnx.estimator import onnx_estimator
+from clamp.pretrained import find_model
 from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)')
+    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)'
+    )
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', type=output_file('.json'), metavar='METRICS.json', help='save the metrics')
     parser.add_argument(
@@ -68,10 +71,13 @@ class SaveMetricsHook(Hook):
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put the command line's options into it."""
+    place = Path(args.config)
+    args.config, args.checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
-    folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
+    folder_and_name = place.with_suffix('').parts[-2:] if place.suffix == '.py' else [place.resolve().name]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
-    cfg.load_from = args.checkpoint
+    # MMEngine does not read safetensors; they are in the model once they have been checked
+    cfg.load_from = None if args.checkpoint.endswith('.safetensors') else args.checkpoint
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
     if args.dump:

@@ -150,7 +150,8 @@ def box_around(pose: Pose, width: int, height: int, min_score: float = 0.3) -> n
     if len(points) < 3:
         return pose.box
     low, high = points.min(0), points.max(0)
-    middle, half = (low + high) / 2, np.maximum(MARGIN * (high - low) / 2, 0.45 * pose.box[2:])  # it shrinks slowly
+    half = np.clip(MARGIN * (high - low) / 2, 0.45 * pose.box[2:], 0.55 * pose.box[2:])
+    middle = (low + high) / 2
     low, high = np.maximum(middle - half, 0), np.minimum(middle + half, [width, height])
     return np.concatenate([low, high - low]) if (high > low).all() else pose.box
 

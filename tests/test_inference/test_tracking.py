@@ -68,11 +68,11 @@ def test_overlap_by_hand():
 
 def test_box_around_the_certain_keypoints():
     keypoints = np.array([[10, 20], [50, 20], [10, 60], [500, 500.0]])
-    pose = Pose(np.array([0, 0, 9, 9.0]), keypoints, np.array([0.9, 0.9, 0.9, 0.1]))
+    pose = Pose(np.array([0, 0, 48, 48.0]), keypoints, np.array([0.9, 0.9, 0.9, 0.1]))
     assert box_around(pose, 640, 480).tolist() == [5, 15, 50, 50]  # 40 by 40, an eighth more on either side
     assert box_around(pose, 40, 480).tolist() == [5, 15, 35, 50]  # the frame ends
     lost = Pose(pose.box, keypoints, np.full(4, 0.1))
-    assert box_around(lost, 640, 480).tolist() == [0, 0, 9, 9]
+    assert box_around(lost, 640, 480).tolist() == [0, 0, 48, 48]
 
 
 def test_smoothing_halves_jitter_at_rest_and_follows_motion():

@@ -214,7 +214,7 @@ def test_a_marked_animal_is_followed(tool, inputs, tmp_path, monkeypatch):
     run(tool, inputs, tmp_path / 'out', '--track', '--box', '4,5,10,10', '--no-pictures')
     boxes = [one['bbox'] for one in json.loads((tmp_path / 'out/predictions.json').read_text())]
     assert boxes[:4] == [[4, 5, 10, 10]] * 4
-    np.testing.assert_allclose(boxes[4], [9 + 4.5 - 5.625, 5 + 4.5 - 5.625, 11.25, 11.25])
+    np.testing.assert_allclose(boxes[4], [9 + 4.5 - 5.5, 5 + 4.5 - 5.5, 11, 11])
 
 
 def test_what_was_predicted_until_ctrl_c_is_there(tool, inputs, tmp_path, monkeypatch):
