@@ -29,6 +29,8 @@ from clamp.datasets.new_dataset import (
     make_metainfo,
     sides_of,
 )
+from clamp.formats.deeplabcut import read_project
+from clamp.formats.sleap import read_labels
 
 SIZES = {'vitb': '256x256', 'r50': '256x256', 'tiny': '128x128'}
 METHODS = {'clamp': 'CLAMP', 'simplebaseline': 'SimpleBaseline'}
@@ -70,7 +72,12 @@ test_evaluator = val_evaluator
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('ann', type=Path, metavar='KEYPOINTS.json', help='COCO keypoint file to train on')
+    parser.add_argument(
+        'ann',
+        type=Path,
+        metavar='KEYPOINTS',
+        help="COCO keypoint file (.json), DeepLabCut project (its folder or config.yaml) or SLEAP's labels (.slp)",
+    )
     parser.add_argument(
         '--images', type=Path, metavar='DIR', help="folder of its images (default: the file's, or the one above)"
     )
@@ -92,7 +99,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help='write over files that are there')
     args = parser.parse_args(argv)
-    args.name = args.name or re.sub(r'\W+', '_', args.ann.stem)
+    named = args.ann.absolute().parent if args.ann.name == 'config.yaml' else args.ann
+    args.name = args.name or re.sub(r'\W+', '_', named.stem)
     if not re.fullmatch(r'[A-Za-z0-9][\w-]*', args.name):
         parser.error(f'--name {args.name!r}: use letters, digits, - and _')
     return args
@@ -172,10 +180,28 @@ def write(files: dict[Path, str | bytes], force: bool) -> None:
         print(f'written: {path}')
 
 
+def as_coco(args: argparse.Namespace) -> None:
+    """Write the labels of a DeepLabCut project or of a SLEAP file as a COCO file, and name that in their place.
+
+    Raises:
+        FileNotFoundError, ImportError, ValueError: If they cannot be read.
+    """
+    folder = Path('data', args.name)
+    if args.ann.is_dir() or args.ann.suffix in ('.yaml', '.yml'):
+        labels, images = read_project(args.ann)
+    elif args.ann.suffix == '.slp':
+        labels, images = read_labels(args.ann, folder / 'images'), folder / 'images'
+    else:
+        return
+    args.ann, args.images = folder / 'labels.json', args.images or images
+    write({args.ann: splits.dump(labels)}, args.force)
+
+
 def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     """Write the data set; return the two configs, its metainfo, and its parts."""
     if not Path('configs/_base_').is_dir():
         raise FileNotFoundError('There is no configs/_base_ here: run this in the folder of the repository.')
+    as_coco(args)
     source = coco.read(args.ann)
     train, val = (source, coco.read(args.val)) if args.val else hold_out(source, args.val_fraction, args.seed)
     names, skeleton = keypoints_of(train)

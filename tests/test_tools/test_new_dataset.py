@@ -131,3 +131,22 @@ def test_pairs_in_other_languages(place, capsys):
     assert 'warning: no name' not in printed
     dataset = DATASETS.build(Config.fromfile('configs/maus/clamp_tiny.py').train_dataloader.dataset)
     assert dataset.metainfo['flip_indices'] == [1, 0, 2]
+
+
+def test_a_project_of_deeplabcut_is_a_data_set(place):
+    project = place / 'Mice-Ana'
+    (project / 'labeled-data/clip').mkdir(parents=True)
+    (project / 'config.yaml').write_text('Task: mice\nbodyparts: [left ear, right ear, snout]\nskeleton: []\n')
+    rows = ['scorer' + ',Ana' * 6, 'bodyparts,left ear,left ear,right ear,right ear,snout,snout', 'coords' + ',x,y' * 3]
+    for i in range(4):
+        shutil.copy(place / f'mice/images/{i}.png', project / f'labeled-data/clip/{i}.png')
+        rows.append(f'labeled-data/clip/{i}.png,5,6,20,{6 + i},12,20')
+    (project / 'labeled-data/clip/CollectedData_Ana.csv').write_text('\n'.join(rows))
+    args = ['Mice-Ana/config.yaml', '--backbone', 'tiny', '--val-fraction', '0.25']
+    assert load_tool('new_dataset').main(args) == 0
+    cfg = Config.fromfile('configs/Mice_Ana/clamp_tiny.py')
+    assert cfg.model.head.prompt_learner.keypoint_names == ['left ear', 'right ear', 'snout']
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 3
+    assert dataset.get_data_info(0)['keypoints'][0, 2].tolist() == [12, 20]
+    assert Path(dataset.get_data_info(0)['img_path']).resolve().parent == project / 'labeled-data/clip'
