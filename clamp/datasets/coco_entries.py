@@ -18,7 +18,7 @@ Box = tuple[Pixels, Pixels, Length, Length]
 
 
 class Image(Struct):
-    """An image; its size is a matter of ``image_sizes.py``."""
+    """An image; its size is a matter of ``door.py``."""
 
     id: Whole
     file_name: Text
