@@ -25,5 +25,6 @@ setup(
         'heif': ['pillow-heif'],  # HEIC images in tools/predict.py and tools/demo_app.py
         # predict.py --format, and labels of SLEAP; those of DeepLabCut need none
         'formats': ['pandas', 'tables', 'sleap-io', 'pynwb', 'ndx-pose'],
+        'hf': ['transformers>=5'],  # text models and tokenizers of Hugging Face: SigLIP, NLLB, MiniLM, ...
     },
 )

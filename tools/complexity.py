@@ -1,23 +1,27 @@
 """Count parameters and multiply-accumulates (Table 7 of the paper), on the CPU and without any weights.
 
     python tools/complexity.py configs/ap10k/{simplebaseline,clamp}_{r50,vitb}.py
+    python tools/complexity.py --all
 
 The counter is ``torch.utils.flop_counter.FlopCounterMode``, which is maintained with torch. It sees every operator that
 is dispatched, so that attention and matrix products outside of modules are counted too, and it tells them apart by the
 module that ran them, from which the paper's smaller count follows. Tracers (fvcore, ``mmengine.analysis``) and module
 hooks (thop, mmcv's of old) each miss some of these. The models run on torch's meta device: nothing is computed.
 
-docs/clip_models.md says what the paper's convention counts.
+docs/clip_models.md says what the paper's convention counts, and has the table of ``--all``, the models of open_clip.
 """
 
 import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from open_clip import list_models
+from open_clip.utils import to_2tuple
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -25,7 +29,11 @@ from tqdm import tqdm
 import clamp  # noqa: F401
 from clamp.checks import read_config
 from clamp.command_line import output_file
+from clamp.models import CLIPBackbone
 from clamp.models.clip import clip_config
+from clamp.models.image_towers import image_tower_layout
+from clamp.models.part_weights import find_hub_files
+from clamp.models.text_towers import text_encoder_kind
 from clamp.settings import Options
 
 aten = torch.ops.aten
@@ -46,7 +54,7 @@ def count_macs(model: nn.Module, size: tuple[int, int]) -> dict[str, dict]:
     """Run a model once on an image and return the multiply-accumulates of its modules.
 
     Args:
-        model (nn.Module): A pose estimator. It is moved to the meta device, and so loses its weights.
+        model (nn.Module): A pose estimator or a backbone. It is moved to the meta device, and so loses its weights.
         size (tuple[int, int]): (width, height) of the image in pixels.
 
     Returns:
@@ -60,7 +68,7 @@ def count_macs(model: nn.Module, size: tuple[int, int]) -> dict[str, dict]:
     image = torch.empty(1, 3, size[1], size[0], device='meta')
     # with gradients on, as torch's fused attention for inference is no operator that the counter knows
     with torch.enable_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
-        model.eval().to('meta')(image, None)
+        model.eval().to('meta')(*([image] if isinstance(model, CLIPBackbone) else [image, None]))
     root = type(model).__name__
     return {
         name.removeprefix(root).removeprefix('.'): {operator: flops // 2 for operator, flops in counts.items()}
@@ -140,6 +148,42 @@ def measure(path: str, size: tuple[int, int] | None = None, options: dict | None
     )
 
 
+def measure_clip(name: str, size: tuple[int, int] | None = None) -> dict:
+    """Count the two towers of a model of open_clip, as CLAMP uses them.
+
+    Args:
+        name (str): As in ``open_clip.list_models()``.
+        size (tuple[int, int], optional): (width, height) of the input in pixels. Defaults to None, the model's own, or
+            what whole cells of it cover.
+
+    Returns:
+        dict: ``model``; ``image_tower``, ``text_tower``, ``input_size``, ``stride``, ``channels``, ``embed_dim``,
+        ``deconvolutions`` that bring the feature map to about a quarter of the input, ``image_parameters``,
+        ``text_parameters`` and ``macs`` of the image tower, as far as they can be had; ``reason`` is why not.
+    """
+    clip, row = dict(model_name=name), dict(model=name)
+    config = clip_config(clip)
+    vision_cfg, text_cfg = config['vision_cfg'], config['text_cfg']
+    try:
+        stride, channels = image_tower_layout(clip)
+        size = size or [side // stride * stride for side in to_2tuple(vision_cfg.get('image_size', 224))[::-1]]
+        with torch.device('meta'):
+            backbone = CLIPBackbone(clip, input_size=size)
+        trunk = getattr(backbone.tower, 'trunk', backbone.tower)
+        row |= dict(image_tower=type(trunk).__name__, input_size=size, stride=stride, channels=channels)
+        row |= dict(embed_dim=config['embed_dim'], deconvolutions=round(math.log2(stride / 4)))
+        row |= dict(image_parameters=count_parameters(backbone), macs=full_macs(count_macs(backbone, size)))
+        kind = text_encoder_kind(clip)
+        row['text_tower'] = text_cfg.get('hf_model_name') or kind.__name__
+        if text_cfg.get('hf_model_name'):
+            find_hub_files(text_cfg['hf_model_name'], 'config.json')
+        with torch.device('meta'):
+            row['text_parameters'] = count_parameters(kind.build(config))
+    except (FileNotFoundError, ValueError) as error:
+        row['reason'] = str(error)
+    return row
+
+
 def as_table(rows: list[dict]) -> str:
     """Write what :func:`measure` returned as a table in Markdown."""
     header = 'config | input | M parameters | with text encoder | G MACs an image | prompts, once | paper: M | paper: G'
@@ -149,6 +193,30 @@ def as_table(rows: list[dict]) -> str:
         billions = [f'{count / 1e9:.2f}' for count in row['macs'].values()]
         size = 'x'.join(map(str, row['input_size']))
         cells.append((row['config'], size, *millions[:2], *billions[:2], millions[2], billions[2]))
+    return align(cells)
+
+
+def as_clip_table(rows: list[dict]) -> str:
+    """Write what :func:`measure_clip` returned as a table in Markdown, and below it why numbers are lacking."""
+    header = 'model | image tower | text tower | input | stride | C | deconvolutions | D | M image | M text | G MACs'
+    cells, reasons = [header.split(' | ')], {}
+    for row in rows:
+        names = [row.get(key, '-') for key in ('model', 'image_tower', 'text_tower')]
+        size = 'x'.join(map(str, row.get('input_size', '-')))
+        sizes = [str(row.get(key, '-')) for key in ('stride', 'channels', 'deconvolutions', 'embed_dim')]
+        counts = [(row.get(key), unit) for key, unit in
+                  (('image_parameters', 1e6), ('text_parameters', 1e6), ('macs', 1e9))]  # fmt: skip
+        cells.append(
+            (*names, size, *sizes, *('-' if count is None else f'{count / unit:.1f}' for count, unit in counts))
+        )
+        if 'reason' in row:
+            reasons.setdefault(row['reason'].replace(row['model'], 'MODEL'), []).append(row['model'])
+    lines = [f'- {", ".join(models)}: {reason}' for reason, models in reasons.items()]
+    return '\n'.join([align(cells), '', *lines])
+
+
+def align(cells: list[Sequence[str]]) -> str:
+    """Write lines of cells, the header first, as a table in Markdown."""
     widths = [max(map(len, column)) for column in zip(*cells)]
     cells.insert(1, ['-' * width for width in widths])
     return '\n'.join('| ' + ' | '.join(map(str.ljust, line, widths)) + ' |' for line in cells)
@@ -156,20 +224,26 @@ def as_table(rows: list[dict]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Count parameters and multiply-accumulates at inference (Table 7).')
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
+    parser.add_argument('--all', action='store_true', help='the models of open_clip in place of configs')
     parser.add_argument(
         '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
     )
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
+    if args.all == bool(args.configs) or (args.all and args.cfg_options):
+        parser.error('give config files, or --all without --cfg-options')
     init_default_scope('mmpose')
     try:
-        with tqdm(args.configs, 'counting', disable=None, leave=False) as configs:
-            rows = [measure(path, args.size, args.cfg_options) for path in configs]
+        with tqdm(list_models() if args.all else args.configs, 'counting', disable=None, leave=False) as names:
+            if args.all:
+                rows = [measure_clip(name, args.size) for name in names]
+            else:
+                rows = [measure(path, args.size, args.cfg_options) for path in names]
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(as_table(rows))
+    print(as_clip_table(rows) if args.all else as_table(rows))
     if args.json:
         with open(args.json, 'w', encoding='utf-8') as file:
             json.dump(rows, file, indent=2)

@@ -32,7 +32,7 @@ from clamp.datasets.new_dataset import (
 from clamp.formats.deeplabcut import read_project
 from clamp.formats.sleap import read_labels
 
-SIZES = {'vitb': '256x256', 'r50': '256x256', 'tiny': '128x128'}
+SIZES = {'vitb': '256x256', 'r50': '256x256', 'lite0-minilm': '128x128', 'tiny': '128x128'}
 METHODS = {'clamp': 'CLAMP', 'simplebaseline': 'SimpleBaseline'}
 BASE = """\
 # Written by tools/new_dataset.py, of {source!r}.
@@ -158,9 +158,10 @@ def render_leaves(args: argparse.Namespace) -> dict[Path, str]:
     """Return the two configs to train with by their paths: those of Animal-Pose, with the new data set in its place."""
     leaves = {}
     for method, title in METHODS.items():
-        template = Path(f'configs/animalpose/{method}_{args.backbone}.py').read_text()
+        backbone = args.backbone if method == 'clamp' else args.backbone.partition('-')[0]  # without a text tower
+        template = Path(f'configs/animalpose/{method}_{backbone}.py').read_text()
         _, body = template.replace('datasets/animalpose_', f'datasets/{args.name}_').split('\n', 1)
-        leaves[Path(f'configs/{args.name}/{method}_{args.backbone}.py')] = f'# {title} on {args.name}\n{body}'
+        leaves[Path(f'configs/{args.name}/{method}_{backbone}.py')] = f'# {title} on {args.name}\n{body}'
     return leaves
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from mmengine.config import Config
@@ -151,3 +152,11 @@ def test_a_matrix_knows_its_own_names_alone():
     assert torch.equal(prompts(*embeds, ['nose']), prompts(*embeds)[:, 1:2])
     with pytest.raises(ValueError, match=r"without a text encoder .* not 'hoof'"):
         prompts(*embeds, ['nose', 'hoof'])
+
+
+def test_without_context_tokens_prompts_are_the_encoded_names():
+    learner = PromptLearner(NAMES, tiny_clip(), num_context_tokens=0, prompt_encoder=None, cross_attention=None)
+    assert learner.context.shape == (0, 32)
+    tokens = open_clip.tokenizer.SimpleTokenizer(context_length=20)(NAMES)
+    learner.text_encoder.tower.eval()
+    torch.testing.assert_close(learner.encode_prompts(), learner.text_encoder.tower(tokens), atol=1e-5, rtol=1e-4)

@@ -32,10 +32,11 @@ class DenseViT(DenseTower):
         vision_cfg = config['vision_cfg'] | dict(image_size=self.input_size[::-1])
         tower = build_vision_tower(config['embed_dim'], vision_cfg, config['quick_gelu'])
         simplify_attention(tower)
-        for block, rate in zip(tower.transformer.resblocks, torch.linspace(0, drop_path_rate, vision_cfg['layers'])):
+        rates = torch.linspace(0, drop_path_rate, vision_cfg['layers'], device='cpu').tolist()
+        for block, rate in zip(tower.transformer.resblocks, rates):
             if rate > 0:  # ls_1 and ls_2 end the two residual branches of a block
-                block.ls_1.register_forward_hook(partial(_drop_path, rate=rate.item()))
-                block.ls_2.register_forward_hook(partial(_drop_path, rate=rate.item()))
+                block.ls_1.register_forward_hook(partial(_drop_path, rate=rate))
+                block.ls_2.register_forward_hook(partial(_drop_path, rate=rate))
         if not self.with_embeds:
             tower.ln_post, tower.proj = nn.Identity(), None
         return tower

@@ -30,12 +30,13 @@ class TextEncoder(nn.Module):
         config = clip_config(clip)
         self.clip = clip
         self.text_cfg, self.num_context_tokens = config['text_cfg'], num_context_tokens
-        layout = self.layout(self.text_cfg, names, num_context_tokens)  # first: it finds bad names and lacking files
-        text_cfg = self.text_cfg | dict(hf_model_pretrained=False)  # weights come from clip['pretrained']
-        self.tower = build_text_tower(config['embed_dim'], text_cfg, config['quick_gelu'])
+        with torch.device('cpu'):  # also for weights on no device; first, as it finds bad names and lacking files
+            layout = self.layout(self.text_cfg, names, num_context_tokens)
+            self.start = special_tokens(self.text_cfg)[0]
+        self.tower = self.build(config)
         simplify_attention(self.tower)
         self.embed_dim, self.width = config['embed_dim'], self.token_embedding.embedding_dim
-        self.layout_names, self.start = tuple(layout), special_tokens(self.text_cfg)[0]
+        self.layout_names = tuple(layout)
         for name, tensor in layout.items():
             self.register_buffer(name, tensor, persistent=False)
         self.requires_grad_(False)
@@ -50,6 +51,12 @@ class TextEncoder(nn.Module):
     def layout(text_cfg: dict, names: Sequence[str], num_context_tokens: int) -> dict[str, Tensor]:
         """Return the prompts of names as the tensors that :meth:`encode` takes."""
         raise NotImplementedError
+
+    @staticmethod
+    def build(config: dict) -> nn.Module:
+        """Return open_clip's tower."""
+        text_cfg = config['text_cfg'] | dict(hf_model_pretrained=False)  # weights come from clip['pretrained']
+        return build_text_tower(config['embed_dim'], text_cfg, config['quick_gelu'])
 
     def encode(self, context: Tensor, **layout: Tensor) -> Tensor:
         """Encode prompts: context (N, width of the text encoder) to (K, D)."""
