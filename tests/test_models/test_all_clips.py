@@ -1,11 +1,9 @@
 """All models of open_clip as a whole CLAMP, without memory for their weights (torch's meta device).
 
-Tokenizers and sizes of Hugging Face's models are no part of open_clip: tokenizers with the same special tokens stand in
-for them, and the sizes of the text models are written down here.
+Tokenizers and sizes of Hugging Face's models are no part of open_clip; conftest.py has stand-ins.
 """
 
 import math
-from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -17,45 +15,14 @@ from open_clip.utils import to_2tuple
 from clamp.checks import check_sizes
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
-from clamp.models.text_towers import check_prompts, tokens
+from clamp.models.text_towers import check_prompts
 from tests.conftest import NAMES
-from tests.test_models.test_text_towers import save_tokenizer
 
-COCA = ['coca_ViT-B-32', 'coca_ViT-L-14', 'coca_base', 'coca_roberta-ViT-B-32']
-XLM_R = dict(model_type='xlm-roberta', vocab_size=250002, max_position_embeddings=514, pad_token_id=1)
-NLLB = dict(
-    model_type='m2m_100', vocab_size=256206, d_model=1024, encoder_attention_heads=16, decoder_attention_heads=16
-)
-TEXT_MODELS = {  # as their config.json on the hub
-    'roberta-base': dict(model_type='roberta', vocab_size=50265, max_position_embeddings=514, pad_token_id=1),
-    'xlm-roberta-base': XLM_R,
-    'xlm-roberta-large': XLM_R
-    | dict(hidden_size=1024, intermediate_size=4096, num_attention_heads=16, num_hidden_layers=24),
-    'google/mt5-base': dict(model_type='mt5', vocab_size=250112, d_model=768, d_ff=2048, num_layers=12, num_heads=12),
-    'google/mt5-xl': dict(model_type='mt5', vocab_size=250112, d_model=2048, d_ff=5120, num_layers=24, num_heads=32),
-    'facebook/nllb-200-distilled-600M': NLLB
-    | dict(encoder_layers=12, decoder_layers=12, encoder_ffn_dim=4096, decoder_ffn_dim=4096),
-    'facebook/nllb-200-distilled-1.3B': NLLB
-    | dict(encoder_layers=24, decoder_layers=24, encoder_ffn_dim=8192, decoder_ffn_dim=8192),
+REFUSED = {
+    'coca_ViT-B-32': 'The image tower of coca_ViT-B-32 is of no kind known here: CoCa pools all positions into queries',
+    'coca_ViT-L-14': 'The image tower of coca_ViT-L-14 is of no kind known here: CoCa pools all positions into queries',
+    'coca_base': "The text tower of coca_base is of no kind known here: CoCa's ends with a class token of its own",
 }
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """What the hub of Hugging Face has: tokenizers that begin and end a text as theirs do, and the models' sizes."""
-    transformers = pytest.importorskip('transformers')
-
-    def load_tokenizer(name, mode, options):
-        if name is None:
-            return load(name, mode, options)
-        style = 'siglip' if 'SigLIP' in name else 'bert' if 'bert-base' in name else 't5' if 'mt5' in name else 'xlmr'
-        return load(save_tokenizer(tmp_path / style, style), mode, options)
-
-    load = tokens._load_tokenizer
-    monkeypatch.setattr(tokens, '_load_tokenizer', load_tokenizer)
-    monkeypatch.setattr('clamp.models.text_towers.hugging_face.find_hub_files', lambda *args: None)
-    configs = SimpleNamespace(from_pretrained=lambda name: transformers.AutoConfig.for_model(**TEXT_MODELS[name]))
-    monkeypatch.setattr(open_clip.hf_model, 'AutoConfig', configs)
 
 
 def clamp_of(name: str) -> Config:
@@ -98,7 +65,7 @@ def test_some_models(name, hub):
 
 
 @pytest.mark.slow
-def test_all_models_but_cocas(hub):
+def test_all_models_but_three(hub):
     refused = {}
     for name in open_clip.list_models():
         try:
@@ -106,6 +73,4 @@ def test_all_models_but_cocas(hub):
         except ValueError as error:
             refused[name] = str(error)
     assert len(open_clip.list_models()) - len(refused) >= 135
-    assert sorted(refused) == COCA
-    for name, message in refused.items():
-        assert message.startswith(f'The image tower of {name} is of no kind known here: CoCa pools all positions')
+    assert {name: message[: len(REFUSED[name])] for name, message in refused.items()} == REFUSED

@@ -61,6 +61,15 @@ def test_nothing_is_lost(place):
     assert 'tip of the snout' not in config.read_text()
 
 
+def test_the_small_pretrained_pair_asks_for_its_weights(place):
+    args = ['mice/ann.json', '--name', 'mice', '--backbone', 'lite0-minilm', '--val-fraction', '0.25']
+    with pytest.raises(SystemExit, match=r'tools/prepare_lite_weights\.py makes'):
+        load_tool('new_dataset').main(args)
+    backbones = [Config.fromfile(f'configs/mice/{leaf}.py').model.backbone for leaf in
+                 ('clamp_lite0-minilm', 'simplebaseline_lite0')]  # fmt: skip
+    assert [backbone.clip.vision_cfg.timm_model_name for backbone in backbones] == ['tf_efficientnet_lite0'] * 2
+
+
 def test_errors_write_nothing(place):
     (place / 'mice/images/2.png').unlink()
     other = coco()
