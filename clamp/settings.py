@@ -36,7 +36,7 @@ COUNTS = {
     r'auto_scale_lr\.base_batch_size': 1,
     r'default_hooks\.(logger|visualization)\.interval': 1,
     r'randomness\.seed': 0,
-    r'model\.head\.prompt_learner\.num_context_tokens': 1,
+    r'model\.head\.prompt_learner\.num_context_tokens': 0,
 }
 
 

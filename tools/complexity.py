@@ -32,7 +32,7 @@ from clamp.command_line import output_file
 from clamp.models import CLIPBackbone
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
-from clamp.models.part_weights import find_hub_files
+from clamp.models.part_weights import find_text_files
 from clamp.models.text_towers import text_encoder_kind
 from clamp.settings import Options
 
@@ -176,7 +176,7 @@ def measure_clip(name: str, size: tuple[int, int] | None = None) -> dict:
         kind = text_encoder_kind(clip)
         row['text_tower'] = text_cfg.get('hf_model_name') or kind.__name__
         if text_cfg.get('hf_model_name'):
-            find_hub_files(text_cfg['hf_model_name'], 'config.json')
+            find_text_files(text_cfg['hf_model_name'], 'config.json')
         with torch.device('meta'):
             row['text_parameters'] = count_parameters(kind.build(config))
     except (FileNotFoundError, ValueError) as error:

@@ -29,7 +29,7 @@ import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.command_line import at_least, model_names, output_file
 from clamp.inference import PosePredictor
-from clamp.models.clip import check_weights
+from clamp.models.clip import check_weights, forget_weights
 from clamp.settings import Options
 from clamp.visualization import (
     CROP_SIZE,
@@ -165,15 +165,16 @@ def initial_model(cfg: Config, device: torch.device) -> tuple[nn.Module, str]:
     torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
     model = copy.deepcopy(cfg.model)
     towers = [model.backbone.clip, model.head.prompt_learner.text_encoder]
-    towers = [tower for tower in towers if tower and tower.get('pretrained')]
-    weights = 'pretrained weights' if towers else 'random weights'
+    pretrained = [tower.pretrained for tower in towers if tower and tower.get('pretrained')]
+    weights = 'CLIP weights' if pretrained else 'random weights'
+    if any(isinstance(source, dict) for source in pretrained):
+        weights = 'pretrained weights'  # of single towers, which are no CLIP
     try:
-        check_weights(model.backbone.clip, model.head.prompt_learner.text_encoder)
+        check_weights(*towers)
     except FileNotFoundError as error:
-        print(f'{error}\nBefore training: random weights in place of pretrained ones.', file=sys.stderr)
+        print(f'{error}\nBefore training: random weights in place of {weights}.', file=sys.stderr)
         weights = 'random weights'
-        for tower in towers:
-            tower.pretrained = None
+        forget_weights(model)
     model = MODELS.build(model)
     MMLogger.get_current_instance().setLevel('WARNING')  # init_weights lists the origin of each weight
     model.init_weights()

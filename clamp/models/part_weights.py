@@ -2,6 +2,7 @@
 
 import os
 
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
 from .clip_weights import network_answers
@@ -28,7 +29,7 @@ def find_part(part: str, source: str, config: dict) -> None:
             f'pretrained=dict({part}={source!r}) is for a tower with {key}, which this CLIP does not have.'
         )
     if part == 'text':
-        return find_hub_files(source, *MODEL_FILES)
+        return find_text_files(source, *MODEL_FILES)
     if os.path.isfile(source):
         return None
     import timm
@@ -85,16 +86,7 @@ def find_hub_files(name: str, *files: str) -> None:
 
     Raises:
         FileNotFoundError: If not.
-        ValueError: If ``transformers`` is not installed.
     """
-    try:
-        import transformers  # noqa: F401
-        from huggingface_hub import try_to_load_from_cache
-    except ImportError as error:
-        raise ValueError(
-            f"{name} needs the package transformers: pip install --no-build-isolation -e '.[hf]'"
-        ) from error
-
     if os.path.isdir(name):
         if any(os.path.isfile(os.path.join(name, file)) for file in files):
             return
@@ -109,7 +101,23 @@ def find_hub_files(name: str, *files: str) -> None:
     raise FileNotFoundError(
         f'{name} is neither a folder here (from {os.getcwd()}) nor in the cache of the hub of Hugging Face, which is '
         f'out of reach. On a machine with a network run `hf download {name} --local-dir FOLDER`, copy the folder here '
-        'and name it in the config: hf_model_name and pretrained for a text model, '
-        'text_cfg=dict(hf_tokenizer_name=FOLDER) for a tokenizer. tools/prepare_lite_weights.py makes the folder of '
-        'configs/_base_/models/clamp_lite0-minilm.py.'
+        'and name it in the config: hf_model_name and pretrained.text for a text model, '
+        'text_cfg=dict(hf_tokenizer_name=FOLDER) for a tokenizer, pretrained.image for the model.safetensors of an '
+        'image tower. tools/prepare_lite_weights.py makes what configs/_base_/models/clamp_lite0-minilm.py names.'
     )
+
+
+def find_text_files(name: str, *files: str) -> None:
+    """As :func:`find_hub_files`, for what ``transformers`` reads.
+
+    Raises:
+        FileNotFoundError: As there.
+        ValueError: If ``transformers`` is not installed.
+    """
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"{name} needs the package transformers: pip install --no-build-isolation -e '.[hf]'"
+        ) from error
+    find_hub_files(name, *files)

@@ -39,6 +39,6 @@ def hub(tmp_path, monkeypatch):
 
     load = tokens._load_tokenizer
     monkeypatch.setattr(tokens, '_load_tokenizer', load_tokenizer)
-    monkeypatch.setattr('clamp.models.text_towers.hugging_face.find_hub_files', lambda *args: None)
+    monkeypatch.setattr('clamp.models.text_towers.hugging_face.find_text_files', lambda *args: None)
     configs = SimpleNamespace(from_pretrained=lambda name: transformers.AutoConfig.for_model(**TEXT_MODELS[name]))
     monkeypatch.setattr(open_clip.hf_model, 'AutoConfig', configs)

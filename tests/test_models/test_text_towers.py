@@ -219,6 +219,16 @@ def test_a_folder_that_is_no_model(tmp_path):
         check_prompts(text_clip(hf_model_name=str(tmp_path)), NAMES, 3)
 
 
+@pytest.mark.parametrize('model_type', ['distilbert', 'gpt2'])
+def test_a_text_model_of_another_type_is_refused(model_type, tmp_path):
+    transformers = pytest.importorskip('transformers')
+    folder = save_tokenizer(tmp_path, 'bert')
+    transformers.AutoConfig.for_model(model_type).save_pretrained(folder)
+    message = rf"is a text model of type '{model_type}'.*inputs_embeds.*: bert, m2m_100, mt5, roberta, xlm-roberta\."
+    with pytest.raises(ValueError, match=message):
+        check_prompts(text_clip(hf_model_name=folder), NAMES, 3)
+
+
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'transformers', None)
     with pytest.raises(ValueError, match=r'needs the package transformers: pip install .*\[hf\]'):

@@ -13,6 +13,7 @@ from mmpose.registry import MODELS
 
 from clamp.datasets.synthetic import generate_dataset
 from tests.conftest import load_tool, random_clip
+from tests.tiny_timm import tiny_timm_clip
 
 REPOSITORY = Path(__file__).parents[2]
 CLAMP = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
@@ -129,6 +130,20 @@ def test_before_training_has_clip_s_weights_if_they_are_there(visualize, folder,
     text_tower = model.head.prompt_learner.text_encoder.tower
     assert torch.equal(text_tower.token_embedding.weight, clip.token_embedding.weight)
     assert towers[0].pretrained == str(folder / 'clip.pt')  # the config is as it was
+
+
+def test_before_training_towers_have_weights_of_their_own(visualize, tmp_path, capsys):
+    cfg = Config.fromfile(CLAMP)
+    clip = tiny_timm_clip('efficientnet', pretrained=dict(image=str(tmp_path / 'timm.pth')))
+    cfg.model.backbone.clip = cfg.model.head.prompt_learner.text_encoder = clip
+    model, weights = visualize.initial_model(cfg, torch.device('cpu'))
+    assert weights == 'random weights'
+    assert 'timm.pth' in capsys.readouterr().err
+    trunk = model.backbone.tower.trunk
+    torch.save({name: torch.ones_like(tensor) for name, tensor in trunk.state_dict().items()}, tmp_path / 'timm.pth')
+    model, weights = visualize.initial_model(cfg, torch.device('cpu'))
+    assert weights == 'pretrained weights'
+    assert model.backbone.tower.trunk.conv_stem.weight.eq(1).all()
 
 
 @pytest.mark.slow

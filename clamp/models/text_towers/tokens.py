@@ -5,7 +5,7 @@ from functools import cache
 
 import open_clip
 
-from ..part_weights import find_hub_files
+from ..part_weights import find_text_files
 
 
 def load_tokenizer(text_cfg: dict):
@@ -24,7 +24,7 @@ def _load_tokenizer(name: str | None, mode: str | None, options: tuple):
     length = 1024  # so that nothing is cut off before it is found too long
     if name is None:
         return open_clip.tokenizer.SimpleTokenizer(context_length=length, **dict(options))
-    find_hub_files(name, 'tokenizer.json', 'tokenizer_config.json')
+    find_text_files(name, 'tokenizer.json', 'tokenizer_config.json')
     return open_clip.tokenizer.HFTokenizer(name, context_length=length, tokenizer_mode=mode, **dict(options))
 
 
