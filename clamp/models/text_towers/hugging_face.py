@@ -36,7 +36,7 @@ class HuggingFaceTextEncoder(TextEncoder):
     def encode(self, context: Tensor, tokens: Tensor, used: Tensor) -> Tensor:
         """Encode prompts, the context after the first special token."""
         embeds = self.embed_prompts(tokens, context)
-        # (K, 1, 1, L), to be added: of one of (K, L), transformers asks whether it is all ones, and waits for the device
+        # (K, 1, 1, L), to be added: of one of (K, L) transformers asks whether it is all ones, and waits for the device
         mask = torch.zeros_like(embeds[..., 0]).masked_fill(used == 0, float('-inf'))[:, None, None]
         output = self.tower.transformer(inputs_embeds=embeds, attention_mask=mask)
         return self.tower.proj(self.tower.pooler(output, used))
