@@ -126,7 +126,7 @@ def test_before_training_has_clip_s_weights_if_they_are_there(visualize, folder,
     assert 'clip.pt' in capsys.readouterr().err
     torch.save(clip.state_dict(), folder / 'clip.pt')
     model, weights = visualize.initial_model(cfg, torch.device('cpu'))
-    assert weights == 'pretrained weights'
+    assert weights == 'CLIP weights'
     text_tower = model.head.prompt_learner.text_encoder.tower
     assert torch.equal(text_tower.token_embedding.weight, clip.token_embedding.weight)
     assert towers[0].pretrained == str(folder / 'clip.pt')  # the config is as it was
