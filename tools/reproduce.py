@@ -100,7 +100,7 @@ class Run:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'table', nargs='?', help='which table: 1, 2, 3, 4, 6, 8, 9, 10, 11, novel, free-k, demo or animalpose-tiny'
+        'table', nargs='?', help='which table, such as 1, novel, demo or animalpose-lite; --list names all'
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED', help='default: 0 1 2')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
