@@ -68,7 +68,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--workers',
-        type=at_least(1),
+        type=at_least(0),
         default=min(16, os.cpu_count()),
         help='workers of the loader section (default: one per core, 16 at most)',
     )

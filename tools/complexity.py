@@ -30,6 +30,7 @@ import clamp  # noqa: F401
 from clamp.checks import read_config
 from clamp.command_line import output_file
 from clamp.models import CLIPBackbone
+from clamp.models.clamp_head import CHANNELS_TILE, PaddedDeconvolution
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
 from clamp.models.part_weights import find_text_files
@@ -91,7 +92,10 @@ def paper_macs(model: nn.Module, macs: dict[str, dict]) -> int:
     total = 0
     for name, module in model.named_modules():
         if isinstance(module, HOOKED) and TEXT_ENCODER not in name and 'attnpool' not in name:
-            total += sum(macs.get(name, {}).values())
+            count = sum(macs.get(name, {}).values())
+            if isinstance(module, PaddedDeconvolution):  # its zero channels are ours
+                count = count * module.in_channels // (module.in_channels + -module.in_channels % CHANNELS_TILE)
+            total += count
         elif isinstance(module, nn.MultiheadAttention) and 'cross_attention' in name:
             total += macs[name][aten.addmm]
     return total
