@@ -27,7 +27,7 @@ class DenseTimm(DenseTower):
 
     @staticmethod
     def layout(config: dict) -> tuple[int, int]:
-        """Ask timm: the stride in its records, the channels by a forward pass without values."""
+        """Ask timm, whose records of a model without weights have both."""
         return _timm_layout(config['vision_cfg']['timm_model_name'])
 
     def build(self, config: dict, drop_path_rate: float) -> nn.Module:
