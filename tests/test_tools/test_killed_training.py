@@ -1,12 +1,13 @@
 """A tiny training that is killed again and again goes on, and ends as one that was not; a full disk takes nothing."""
 
 import json
+import multiprocessing
 import os
 import random
 import resource
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,23 +41,33 @@ def options(tmp_path_factory) -> list[str]:
     return [*options, f'val_evaluator.ann_file={root}/annotations/ap10k-val-split1.json']
 
 
-def start(work_dir: Path, options: list[str], before: Callable[[], None] = lambda: None) -> int:
-    """Start tools/train.py with --resume in a fork of this process, which has all imported; return its id."""
-    process = os.fork()
-    if process:
-        return process
-    status = 1
-    try:
-        with open(f'{work_dir}.log', 'a') as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
+@pytest.fixture(scope='module')
+def server():
+    """Forks processes from one that has all imported and computed nothing: the threads of OpenMP survive no fork."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['clamp', 'mmpose.apis', __name__])
+    return context
+
+
+def train(work_dir: Path, options: list[str], before: partial | None = None) -> None:
+    """Run tools/train.py with --resume, its output in a log."""
+    with open(f'{work_dir}.log', 'a') as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    if before:
         before()
-        load_tool('train').main([CONFIG, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options])
-        status = 0
-    except SystemExit as error:
-        os.write(2, str(error).encode())
-    finally:
-        os._exit(status)
+    load_tool('train').main([CONFIG, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options])
+
+
+def start(server, *args) -> multiprocessing.Process:
+    process = server.Process(target=train, args=args)
+    process.start()
+    return process
+
+
+def exit_code(process: multiprocessing.Process) -> int:
+    process.join()
+    return process.exitcode
 
 
 def kill_in_a_write(number: int, part: float) -> None:
@@ -82,9 +93,15 @@ def end(work_dir: Path) -> tuple[list, dict]:
     return [each for each in metrics if each][-1], weights
 
 
-def test_killed_at_twenty_moments_it_ends_as_one_that_was_not(options, tmp_path):
+def no_space() -> None:
+    """Let this process write files of at most 1 MiB; a checkpoint has many more bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def test_killed_at_twenty_moments_it_ends_as_one_that_was_not(server, options, tmp_path):
     begin = time.monotonic()
-    assert os.waitpid(start(tmp_path / 'whole', options), 0)[1] == 0, (tmp_path / 'whole.log').read_text()
+    assert exit_code(start(server, tmp_path / 'whole', options)) == 0, (tmp_path / 'whole.log').read_text()[-2000:]
     duration, draw = time.monotonic() - begin, random.Random(0)
     metrics, weights = end(tmp_path / 'whole')
     assert metrics['coco/AR'] >= 0
@@ -96,13 +113,13 @@ def test_killed_at_twenty_moments_it_ends_as_one_that_was_not(options, tmp_path)
         while status != 0:
             in_write = draw.random() < 0.5
             number, part = draw.randint(1, 3), draw.random()
-            process = start(work_dir, options, lambda: in_write and kill_in_a_write(number, part))  # noqa: B023
+            process = start(server, work_dir, options, partial(kill_in_a_write, number, part) if in_write else None)
             if not in_write and kills < KILLS:
-                time.sleep(draw.uniform(0.2, 1) * duration)
-                os.kill(process, signal.SIGKILL)  # a no-op for one that has ended and waits
-            status = os.waitpid(process, 0)[1]
-            assert status in (0, signal.SIGKILL), Path(f'{work_dir}.log').read_text()[-2000:]
-            kills += status == signal.SIGKILL
+                process.join(draw.uniform(0.2, 1) * duration)
+                process.kill()
+            status = exit_code(process)
+            assert status in (0, -signal.SIGKILL), Path(f'{work_dir}.log').read_text()[-2000:]
+            kills += status == -signal.SIGKILL
             print(f'training {trainings}, kill {kills}: {"in a write" if in_write else "any moment"}, status {status}')
         found = end(work_dir)
         assert found[0] == metrics
@@ -110,20 +127,15 @@ def test_killed_at_twenty_moments_it_ends_as_one_that_was_not(options, tmp_path)
         assert list(work_dir.glob('*.part')) == []
 
 
-def test_a_full_disk_is_one_error_and_the_last_good_checkpoint_is_there(options, tmp_path):
-    def no_space() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))  # a checkpoint has many more bytes
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    first = [*options, 'train_cfg.max_epochs=1']
-    assert os.waitpid(start(tmp_path / 'run', first), 0)[1] == 0
+def test_a_full_disk_is_one_error_and_the_last_good_checkpoint_is_there(server, options, tmp_path):
+    assert exit_code(start(server, tmp_path / 'run', [*options, 'train_cfg.max_epochs=1'])) == 0
     log = tmp_path / 'run.log'
     good, log_before = (tmp_path / 'run/epoch_1.pth').read_bytes(), len(log.read_text())
-    assert os.waitpid(start(tmp_path / 'run', options, no_space), 0)[1] != 0
+    assert exit_code(start(server, tmp_path / 'run', options, partial(no_space))) == 1
     message = log.read_text()[log_before:]
     assert 'error: ' in message.splitlines()[-1], message[-2000:]
     assert 'epoch_2.pth could not be written: File too large. Those before are whole: make room' in message
     assert 'Traceback' not in message
     assert (tmp_path / 'run/epoch_1.pth').read_bytes() == good
     assert list((tmp_path / 'run').glob('*.part')) == []
-    assert os.waitpid(start(tmp_path / 'run', options), 0)[1] == 0
+    assert exit_code(start(server, tmp_path / 'run', options)) == 0
