@@ -1,7 +1,8 @@
 """Export a checkpoint to ONNX: python tools/export_onnx.py CONFIG CHECKPOINT --out model.onnx
 
 The graph takes images (B, 3, H, W), RGB in 0..255, uint8, of any batch size, and gives heatmaps; with --decode
-keypoints and scores as well. Prompts are constants in it. What is written has been compared with PyTorch.
+keypoints and scores as well. Prompts are constants in it: those of the config's names, or of --keypoints where the
+model takes any name. What is written has been compared with PyTorch.
 """
 
 import argparse
@@ -19,6 +20,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 import numpy as np
 import torch
 from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +29,7 @@ from torch import nn
 import clamp  # noqa: F401
 from clamp.checks import check_checkpoint, dataset_metainfo, read_config
 from clamp.command_line import output_file
+from clamp.datasets.keypoint_choice import describe_names
 from clamp.pretrained import find_model
 from clamp.settings import Options
 
@@ -38,6 +41,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
     parser.add_argument('--out', type=output_file('.onnx'), required=True, metavar='MODEL.onnx', help='file to write')
+    parser.add_argument(
+        '--keypoints',
+        nargs='+',
+        metavar='NAME',
+        help='what the graph predicts in place of its own keypoints, if the model takes any name',
+    )
     parser.add_argument('--decode', action='store_true', help='give keypoints and scores too, decoded in the graph')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
@@ -46,7 +55,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
-    """Return the trained model on the CPU and the parsed metainfo of its data set, for which no data is needed."""
+    """Return the trained model on the CPU, and the parsed metainfo of its keypoints, for which no data is needed."""
     config, checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(config, args.cfg_options)
     init_default_scope('mmpose')
@@ -54,7 +63,15 @@ def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
     metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
     model = MODELS.build(cfg.model).eval()
     check_checkpoint(checkpoint, model)  # loads it
-    return model, metainfo
+    if args.keypoints is None:
+        return model, metainfo
+    if not hasattr(model.head, 'set_keypoint_names'):
+        raise ValueError(
+            f'--keypoints: {type(model.head).__name__} predicts its own keypoints alone. Others can be asked of '
+            'OpenVocabularyHead: see docs/novel_keypoints.md.'
+        )
+    model.head.set_keypoint_names(args.keypoints)
+    return model, parse_pose_metainfo(describe_names(args.keypoints))
 
 
 def milliseconds(run: Callable[[], object], repeats: int = 20) -> float:

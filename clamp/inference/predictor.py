@@ -15,7 +15,7 @@ from mmpose.registry import MODELS
 
 from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
 from ..datasets.keypoint_choice import describe_names
-from ..onnx.estimator import ONNXHead, onnx_estimator
+from ..onnx.estimator import ONNXHead, onnx_estimator, read_metadata
 from ..pretrained import find_model
 from ..settings import override
 from .media import read_image, to_rgb
@@ -55,7 +55,7 @@ class PosePredictor:
     Args:
         config (str | Config): A config of this project, or its path.
         checkpoint (str): Path of a checkpoint, or of what ``tools/export_onnx.py`` made of it (.onnx), which has no
-            score maps and runs on the CPU.
+            score maps, runs on the CPU, and predicts the keypoints that it was exported with.
         device (str, optional): Such as ``'cuda:1'``. Defaults to None, the GPU if there is one.
         cfg_options (dict, optional): Settings of the config to override. Defaults to None.
 
@@ -87,8 +87,12 @@ class PosePredictor:
         # a KeypointConverter would convert annotations, of which there are none here
         self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])
         exported = str(checkpoint).endswith('.onnx')
-        self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint) if exported else self.cfg.model)
-        if not exported:
+        if exported:
+            self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint, any_names=True))
+            if (asked := read_metadata(checkpoint)['prompts']) not in (None, self.keypoint_names):
+                self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked))
+        else:
+            self.model = MODELS.build(self.cfg.model)
             check_checkpoint(checkpoint, self.model)  # the weights are in the model then
         self.model.to(device or get_device()).eval()
 
@@ -123,7 +127,7 @@ class PosePredictor:
         if not hasattr(head, 'set_keypoint_names'):
             raise ValueError(
                 f'{type(head).__name__} predicts its own keypoints alone: {", ".join(self.keypoint_names)}. Others can '
-                'be asked of OpenVocabularyHead: see docs/novel_keypoints.md.'
+                'be asked of OpenVocabularyHead (docs/novel_keypoints.md), and are constants once it is exported.'
             )
         head.set_keypoint_names(names)
         self.keypoint_names = list(names)

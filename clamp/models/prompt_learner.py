@@ -133,9 +133,9 @@ class PromptLearner(BaseModule):
         if not new:
             return None
         names, total = len(self.keypoint_names), len(self.keypoint_names) + len(new)
-        mask = torch.full((total, total), float('-inf'), device=self.context.device)
-        mask[:, :names] = 0
-        return mask.fill_diagonal_(0)
+        places = torch.arange(total, device=self.context.device)
+        sees = (places < names) | (places == places[:, None])  # (total, total)
+        return torch.zeros(total, total, device=self.context.device).masked_fill(~sees, float('-inf'))
 
     def _prompt_parameters(self):
         yield self.context

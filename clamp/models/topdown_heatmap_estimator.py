@@ -29,17 +29,28 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
             list[PoseDataSample]: The same, with ``pred_instances`` and, if ``test_cfg`` asks for ``output_heatmaps``,
             ``pred_fields``.
         """
-        heatmaps = self._flip_test(inputs, data_samples) if self.test_cfg.get('flip_test') else self._forward(inputs)
+        if self.test_cfg.get('flip_test'):
+            heatmaps = self.flip_test(inputs, data_samples[0].metainfo['flip_indices'])
+        else:
+            heatmaps = self._forward(inputs)
         heatmaps = heatmaps.float()  # under autocast they may be bfloat16, which NumPy lacks
         fields = (
             [PixelData(heatmaps=each) for each in heatmaps.detach()] if self.test_cfg.get('output_heatmaps') else None
         )
         return self.add_pred_to_datasample(self.head.decode(heatmaps), fields, data_samples)
 
-    def _flip_test(self, inputs: Tensor, data_samples: list) -> Tensor:
-        """Return the mean of the heatmaps of the images and, mirrored back, of their mirror images (B, K, H', W')."""
-        heatmaps, flipped = self._forward(torch.cat([inputs, inputs.flip(-1)])).float().chunk(2)
-        return (heatmaps + self._mirror_back(flipped, data_samples[0].metainfo['flip_indices'])) * 0.5
+    def flip_test(self, inputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Return the mean of the heatmaps of the images and, mirrored back, of their mirror images.
+
+        Args:
+            inputs (Tensor): Images (B, 3, H, W), normalised.
+            flip_indices (Sequence[int]): The mirror image of each of the K keypoints.
+
+        Returns:
+            Tensor: (B, K, H', W').
+        """
+        heatmaps, flipped = self._forward(torch.cat([inputs, inputs.flip(-1)])).float().unflatten(0, (2, -1))
+        return (heatmaps + self._mirror_back(flipped, flip_indices)) * 0.5
 
     def _mirror_back(self, heatmaps: Tensor, flip_indices: Sequence[int] | None) -> Tensor:
         return flip_heatmaps(
@@ -58,11 +69,12 @@ class OpenVocabularyEstimator(TopdownHeatmapEstimator):
     these are among the names asked for. The data set's flip pairs are not used.
     """
 
-    def _flip_test(self, inputs: Tensor, data_samples: list) -> Tensor:
+    def flip_test(self, inputs: Tensor, flip_indices: Sequence[int] | None = None) -> Tensor:
+        """Return heatmaps as the class says; the arguments are those of :meth:`TopdownHeatmapEstimator.flip_test`."""
         names = self.head.asked_names
         mirror_names = [mirrored(name) for name in names]
         both = list(dict.fromkeys([*names, *mirror_names]))  # prompts are kept for one list
         feats = self.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
-        heatmaps, flipped = self.head(feats, both).float().chunk(2)  # (B, all names, H', W')
+        heatmaps, flipped = self.head(feats, both).float().unflatten(0, (2, -1))  # (B, all names, H', W')
         flipped = self._mirror_back(flipped[:, [both.index(name) for name in mirror_names]], flip_indices=None)
         return (heatmaps[:, [both.index(name) for name in names]] + flipped) * 0.5

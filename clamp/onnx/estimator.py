@@ -45,26 +45,35 @@ def read_metadata(path: str) -> dict:
     values = load_session(path).get_modelmeta().custom_metadata_map
     if 'clamp_version' not in values:
         raise ValueError(f'{path} was not written by tools/export_onnx.py: it does not say what its keypoints are.')
-    return {name: json.loads(values[name]) for name in ('keypoint_names', 'input_size', 'flip_test', 'decoded')}
+    names = ('keypoint_names', 'prompts', 'input_size', 'flip_test', 'decoded')
+    return {name: json.loads(values[name]) for name in names}
 
 
-def onnx_estimator(model: dict, path: str) -> dict:
+def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
     """Return the config of a pose estimator that runs an exported model.
 
     Args:
         model (dict): The ``model`` of the config that it was exported with: its codec, its flip test (unless that is
             in the graph) and the order of colours are kept.
         path (str): The file.
+        any_names (bool): Whether it may predict other keypoints than the config's, as what was made of a head that is
+            asked by name can. Defaults to False.
 
     Raises:
         FileNotFoundError: If the file is not there.
-        ValueError: If it is no graph of ``tools/export_onnx.py``, or one of another input size or K.
+        ValueError: If it is no graph of ``tools/export_onnx.py``, or one of another input size or other keypoints.
     """
     values = read_metadata(path)
-    codec, k = model['head']['decoder'], len(values['keypoint_names'])
+    codec, head, k = model['head']['decoder'], model['head'], len(values['keypoint_names'])
+    prompts = head.get('test_names') or head.get('prompt_learner', {}).get('keypoint_names')
     for name, got, expected in (
         ('input size', values['input_size'], list(codec['input_size'])),
-        ('number of keypoints', k, model['head']['out_channels']),
+        *(
+            []
+            if any_names
+            else [('number of keypoints', k, len(head.get('test_names') or range(head['out_channels'])))]
+        ),
+        *([] if any_names else [('list of keypoint names', values['prompts'], prompts and list(prompts))]),
     ):
         if got != expected:
             raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')

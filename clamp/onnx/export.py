@@ -2,17 +2,18 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 import clamp
 
+from ..keypoint_names import mirrored
 from ..models import PromptLearner
 from .estimator import load_session
 
@@ -25,7 +26,8 @@ class ExportedEstimator(nn.Module):
     Notation: B batch, K keypoints, (H, W) input, (H', W') heatmap.
 
     Args:
-        model (TopdownPoseEstimator): The trained model, in evaluation mode. It is not changed; weights are shared.
+        model (TopdownHeatmapEstimator): The trained model, in evaluation mode. It is not changed; weights are shared.
+            A head that is asked by name has the names that it is asked for.
         flip_indices (list[int], optional): The mirror image of each of the K keypoints. With them the heatmaps are a
             mean over the image and its mirror image (flip test), as ``model.test_cfg`` has it. Defaults to None.
         decode (bool): Whether to give keypoints and scores too, as MMPose's ``MSRAHeatmap`` decodes them.
@@ -42,10 +44,8 @@ class ExportedEstimator(nn.Module):
                 f'Only MSRAHeatmap (unbiased=False) can be decoded in the graph, not {type(codec).__name__}. Leave '
                 '--decode out, and decode the heatmaps outside.'
             )
-        model = fold_prompts(model)
-        self.backbone, self.head = model.backbone, model.head
+        self.model = fold_prompts(model)
         self.flip_indices, self.decode = flip_indices, decode
-        self.shift_heatmap = model.test_cfg.get('shift_heatmap', False)
         self.register_buffer('mean', model.data_preprocessor.mean)  # (3, 1, 1)
         self.register_buffer('std', model.data_preprocessor.std)
         self.register_buffer('cell_size', torch.as_tensor(codec.scale_factor))  # (2,), in pixels of the input
@@ -62,12 +62,9 @@ class ExportedEstimator(nn.Module):
         """
         images = (images.float() - self.mean) / self.std
         if self.flip_indices is None:
-            heatmaps = self.head(self.backbone(images))
+            heatmaps = self.model.head(self.model.backbone(images))
         else:
-            heatmaps = self.head(self.backbone(torch.cat([images, images.flip(-1)])))  # (2 B, K, H', W')
-            heatmaps, mirrored = heatmaps.unflatten(0, (2, -1))
-            mirrored = flip_heatmaps(mirrored, self.flip_indices, shift_heatmap=self.shift_heatmap)
-            heatmaps = (heatmaps + mirrored) * 0.5
+            heatmaps = self.model.flip_test(images, self.flip_indices)
         if not self.decode:
             return heatmaps
         keypoints, scores = decode_heatmaps(heatmaps)
@@ -77,28 +74,39 @@ class ExportedEstimator(nn.Module):
 def fold_prompts(model: nn.Module) -> nn.Module:
     """Return a copy of a model with its encoded prompts as constants: neither text encoder nor tokenizer is left.
 
-    The copy shares all tensors with the model. Models without prompts are copied as they are.
-
-    Raises:
-        ValueError: If the model is asked for names that it was not trained on.
+    The copy shares all tensors with the model. Models without prompts are copied as they are. It answers to the names
+    trained on, to those that the model is asked for, and to the mirror images of these.
     """
     tensors = chain(model.parameters(), model.buffers())
     model = copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
     learner = getattr(model.head, 'prompt_learner', None)
     if learner is not None:
-        if others := learner.new_texts(getattr(model.head, 'asked_names', ())):
-            raise ValueError(
-                f'A graph has the names that the model was trained on, not others, such as {others[0]!r}: export it '
-                'with model.head.test_names=None.'
-            )
-        prompts = learner.encode_prompts().detach()  # (K, D)
-        constant = PromptLearner(
+        asked = getattr(model.head, 'asked_names', ())
+        model.head.prompt_learner = FoldedPrompts(learner, [*asked, *map(mirrored, asked)])
+    return model.eval()
+
+
+class FoldedPrompts(PromptLearner):
+    """A prompt learner whose encoded prompts are constants.
+
+    Args:
+        learner (PromptLearner): Of a trained model.
+        texts (Sequence[str]): What it can be asked for besides the K names.
+    """
+
+    def __init__(self, learner: PromptLearner, texts: Sequence[str] = ()):
+        new = learner.new_texts(texts)
+        prompts = learner.encode_prompts(new).detach()  # (K + number of new texts, D)
+        super().__init__(
             learner.keypoint_names, None, prompt_encoder=None, cross_attention=None, embed_dim=prompts.shape[1]
         )
-        constant.context = nn.Parameter(prompts)
-        constant.cross_attention = learner.cross_attention
-        model.head.prompt_learner = constant
-    return model.eval()
+        self.context = nn.Parameter(prompts)
+        self.cross_attention = learner.cross_attention
+        self._rows = {text: row for row, text in enumerate([*learner.keypoint_names, *new])}
+
+    def encode_prompts(self, new: tuple[str, ...] = ()) -> Tensor:
+        """Return the prompts of the K names and of texts that were known when they became constants."""
+        return self.context[[self._rows[text] for text in (*self.keypoint_names, *new)]]
 
 
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,8 +140,8 @@ def export_onnx(model: nn.Module, metainfo: dict, flip_test: bool = False, decod
     """Export a model; the graph takes batches of any size.
 
     Args:
-        model (TopdownPoseEstimator): The trained model, on the CPU, in evaluation mode.
-        metainfo (dict): The data set's, parsed by MMPose.
+        model (TopdownHeatmapEstimator): As in :class:`ExportedEstimator`, on the CPU.
+        metainfo (dict): That of the keypoints, parsed by MMPose.
         flip_test (bool): Whether the flip test is in the graph.
         decode (bool): Whether keypoints and scores are outputs too.
 
@@ -163,7 +171,7 @@ def metadata(model: nn.Module, metainfo: dict, flip_test: bool, decode: bool) ->
         clamp_version=clamp.__version__,
         dataset=metainfo['dataset_name'],
         keypoint_names=list(metainfo['keypoint_id2name'].values()),
-        prompts=learner and learner.keypoint_names,
+        prompts=learner and getattr(model.head, 'asked_names', learner.keypoint_names),
         sigmas=np.asarray(metainfo['sigmas'], dtype=float).round(6).tolist(),
         flip_indices=metainfo['flip_indices'],
         skeleton_links=metainfo['skeleton_links'],

@@ -17,7 +17,9 @@ class Session:
 
     def __init__(self, flip_test: bool, decoded: bool):
         self.decoded, self.passes = decoded, 0
-        self.values = dict(keypoint_names=['a', 'b', 'c'], input_size=[32, 32], flip_test=flip_test, decoded=decoded)
+        self.values = dict(
+            keypoint_names=['a', 'b', 'c'], prompts=None, input_size=[32, 32], flip_test=flip_test, decoded=decoded
+        )
 
     def get_modelmeta(self) -> SimpleNamespace:
         values = self.values | dict(clamp_version='1')

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 from mmpose.codecs import MSRAHeatmap
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
-from clamp.onnx.export import decode_heatmaps, export_onnx, fold_prompts, verify
+from clamp.datasets.keypoint_choice import describe_names
+from clamp.onnx.export import decode_heatmaps, export_onnx, fold_prompts, metadata, verify
 from tests.conftest import NAMES, tiny_clip, tiny_head
 
+CODEC = dict(input_size=[32, 32], heatmap_size=[8, 8], sigma=2)
 SIZES = dict(vit=(32, 8), resnet=(64, 16))  # of the input, of the heatmaps
 METAINFO = dict(
     dataset_name='mice',
@@ -26,7 +29,7 @@ def tiny_model(kind: str) -> torch.nn.Module:
     codec = dict(type='MSRAHeatmap', input_size=[input_size] * 2, heatmap_size=[heatmap_size] * 2, sigma=2)
     model = MODELS.build(
         dict(
-            type='TopdownPoseEstimator',
+            type='TopdownHeatmapEstimator',
             data_preprocessor=dict(
                 type='PoseDataPreprocessor',
                 mean=[123.675, 116.28, 103.53],
@@ -114,14 +117,44 @@ def test_the_graph_is_the_model(kind, flip_test, decode):
         verify(file, other, METAINFO, flip_test, 1)
 
 
-def test_any_names_are_exported_if_they_are_the_trained_ones():
-    model = torch.nn.Module()
-    model.head = MODELS.build(tiny_head(type='OpenVocabularyHead')).eval()
-    feats = torch.randn(2, 24), torch.randn(2, 24, 4, 4), torch.randn(2, 32, 4, 4)
+def open_vocabulary_model(names: list[str]) -> torch.nn.Module:
+    """A model whose K is free, with random weights, asked for some names."""
+    model = tiny_model('vit')
+    config = tiny_head(type='OpenVocabularyHead', decoder=dict(type='MSRAHeatmap', **CODEC))
+    estimator = dict(
+        type='OpenVocabularyEstimator',
+        backbone=dict(type='CLIPBackbone', clip=tiny_clip(), input_size=(32, 32)),
+        head=config,
+        test_cfg=dict(flip_test=False, shift_heatmap=True),
+    )
+    estimator = MODELS.build(estimator)
+    estimator.data_preprocessor = model.data_preprocessor
     with torch.no_grad():
-        folded = fold_prompts(model)
-        assert folded.head.prompt_learner.text_encoder is None
-        torch.testing.assert_close(folded.head(feats), model.head(feats))
-    model.head.set_keypoint_names(['nose', 'hoof'])
-    with pytest.raises(ValueError, match="not others, such as 'hoof'"):
-        fold_prompts(model)
+        for parameter in estimator.parameters():
+            parameter.normal_(std=0.2)
+    estimator.eval().head.set_keypoint_names(names)
+    return estimator
+
+
+def test_folded_prompts_answer_to_any_names_and_their_mirror_images():
+    """Among them one name trained on, and one whose mirror image is not asked for."""
+    model = open_vocabulary_model(['hoof', 'nose', 'left hock'])
+    folded, images = fold_prompts(model), torch.randn(2, 3, 32, 32)
+    assert folded.head.prompt_learner.text_encoder is None
+    with torch.no_grad():
+        heatmaps = folded.head(folded.backbone(images))
+        assert heatmaps.shape == (2, 3, 8, 8)
+        torch.testing.assert_close(heatmaps, model.head(model.backbone(images)))
+        torch.testing.assert_close(folded.flip_test(images), model.flip_test(images))
+
+
+@pytest.mark.slow
+def test_the_graph_has_any_names():
+    pytest.importorskip('onnxscript')
+    pytest.importorskip('onnxruntime')
+    names = ['hoof', 'nose', 'left hock']
+    model, metainfo = open_vocabulary_model(names), parse_pose_metainfo(describe_names(names))
+    file = export_onnx(model, metainfo, flip_test=True, decode=True)
+    assert verify(file, model, metainfo, flip_test=True, batch_size=3) < 1e-4
+    values = metadata(model, metainfo, True, True)
+    assert json.loads(values['keypoint_names']) == json.loads(values['prompts']) == names
