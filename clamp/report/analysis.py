@@ -9,8 +9,9 @@ import numpy as np
 
 from ..datasets.splits import taxonomy
 from .average_precision import AREA_RANGES, match, scores, weighted_mean
+from .calibration import Calibration, calibrate
 from .collect import Run
-from .errors import JITTER, KINDS, correct, diagnose, keypoint_similarity, object_similarity
+from .errors import CLOSE, JITTER, KINDS, correct, diagnose, keypoint_similarity, object_similarity
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Analysis:
         keypoint_similarity (np.ndarray): Mean over the labelled ones, (1 + R, K).
         shares (np.ndarray): Of each kind among all labelled keypoints, (1 + R, len(KINDS)).
         gains (dict[str, float]): How much AP would rise without this kind of error.
+        calibration (Calibration): What the scores are worth.
     """
 
     similarity: np.ndarray
@@ -86,6 +88,7 @@ class Analysis:
     keypoint_similarity: np.ndarray
     shares: np.ndarray
     gains: dict[str, float]
+    calibration: Calibration
 
 
 def analyse(run: Run, truth: Truth, weights: np.ndarray) -> Analysis:
@@ -121,6 +124,7 @@ def analyse(run: Run, truth: Truth, weights: np.ndarray) -> Analysis:
         keypoint_similarity=weighted_mean(similarity, truth.labelled, truth.images, weights),
         shares=(weights[:, truth.images] @ is_kind.sum(1)) / (weights[:, truth.images] @ labelled)[:, None],
         gains=_gains(run, truth, sigmas, kinds, nearest, overall['AP'][0]),
+        calibration=calibrate(run.keypoint_scores, similarity >= CLOSE, truth.labelled, truth.images, weights),
     )
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from ..visualization import SIDE_COLOURS, keypoint_sides
 from .analysis import Analysis, Truth, analyse, same_animals
 from .average_precision import AREA_RANGES, draw_weights, estimate
+from .calibration import Calibration
 from .collect import Run
 from .errors import CLOSE, EXACT, KINDS, UNLABELLED
 
@@ -81,6 +82,7 @@ def tables(runs: list[Run], analyses: list[Analysis], truth: Truth) -> dict:
             Family=_group_rows('families', truth.families, analyses),
             Size=_size_rows(analyses, truth),
         ),
+        confidence=[_confidence(a.calibration) for a in analyses],
         histogram=[(np.histogram(a.oks[~np.isnan(a.oks)], BINS)[0] / len(a.oks)).tolist() for a in analyses],
     )
 
@@ -125,6 +127,20 @@ def _group_rows(attribute: str, groups: np.ndarray, analyses: list[Analysis]) ->
         )
         for name, count in zip(names, counts)
     ]
+
+
+def _confidence(calibration: Calibration) -> dict:
+    return dict(
+        error=estimate(calibration.error),
+        auroc_right=calibration.auroc_right,
+        auroc_labelled=calibration.auroc_labelled,
+        bins=[
+            dict(low=low, high=high, score=score, right=estimate(right))
+            for low, high, score, right in zip(
+                calibration.edges, calibration.edges[1:], calibration.scores, calibration.right.T
+            )
+        ],
+    )
 
 
 def _size_rows(analyses: list[Analysis], truth: Truth) -> list[dict]:
