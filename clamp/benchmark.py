@@ -64,7 +64,7 @@ def make_images(root: Path, number: int, longer_side: int = 1000) -> None:
             keypoints = np.reshape(animal['keypoints'], (-1, 3)) * (factor, factor, 1)
             moved = dict(bbox=[factor * side for side in animal['bbox']], keypoints=keypoints.ravel().tolist())
             annotations.append(animal | moved | dict(image_id=index, area=animal['area'] * factor**2))
-    categories = [dict(id=i, name=species.name, supercategory='') for i, species in enumerate(SPECIES, 1)]
+    categories = [dict(id=species.category_id, name=species.name, supercategory='') for species in SPECIES]
     coco = json.dumps(dict(images=images, annotations=annotations, categories=categories))
     for split in ('train', 'val'):
         (root / f'annotations/ap10k-{split}-split1.json').write_text(coco)

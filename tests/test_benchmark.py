@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from clamp import benchmark
+from clamp.datasets.synthetic.species import SPECIES
 
 
 @pytest.fixture(scope='module')
@@ -23,6 +24,8 @@ def tiny(root, options: str = 'off', batch_size: int = 2):
 
 def test_images_have_their_size_and_their_animals(root):
     coco = json.loads((root / 'annotations/ap10k-train-split1.json').read_text())
+    # AP-10K's ids, as the generated animals have them, whichever of the species are drawn
+    assert {each['id'] for each in coco['categories']} == {species.category_id for species in SPECIES}
     image = coco['images'][0]
     assert cv2.imread(str(root / 'data' / image['file_name'])).shape == (image['height'], image['width'], 3)
     assert max(image['height'], image['width']) == 160

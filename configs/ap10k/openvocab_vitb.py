@@ -1,0 +1,8 @@
+# As clamp_vitb.py, with the head whose K is free: asked for any names, it predicts full-size heatmaps
+_base_ = './clamp_vitb.py'
+
+model = dict(
+    type='OpenVocabularyEstimator',
+    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
+    head=dict(type='OpenVocabularyHead'),
+)
