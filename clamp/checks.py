@@ -51,6 +51,8 @@ def read_config(path: str, options: dict | None = None) -> Config:
         ValueError: If a setting or an option would be without effect, see :mod:`clamp.settings`; or a published config
             could run code.
     """
+    from . import register  # noqa: F401 (here, as it imports this module)
+
     cfg = read_published_config(path) if path.endswith('.json') else Config.fromfile(path)
     check_names(cfg)
     override(cfg, options or {})

@@ -1,6 +1,7 @@
-"""What the command lines of the tools share: where they may write, which numbers they take, how they name models.
+"""What the command lines of the tools share: which files, numbers and settings they take, and how they name models.
 
-One rule for all: nothing is written over, and an output that cannot be written is refused before the work.
+One rule for all: nothing is written over, and an output that cannot be written is refused before the work. What takes
+long to import is not imported here, so that ``--help`` and a wrong argument are answered at once.
 """
 
 import argparse
@@ -9,6 +10,53 @@ import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+
+from .pretrained import find_model, is_hub_id
+
+
+class Options(argparse.Action):
+    """MMEngine's action for ``--cfg-options``, with one line for what is not of the form KEY=VALUE."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Put the options into the namespace, as a dict."""
+        try:
+            for value in values:
+                if '=' not in value:
+                    raise ValueError(f'{value} has no =')
+            from mmengine.config import DictAction
+
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
+        except (ValueError, AssertionError) as error:
+            raise argparse.ArgumentError(self, f'{" ".join(values)} is not KEY=VALUE ...: {error}') from error
+
+
+def input_file(name: str) -> str:
+    """Return the path of a file that is there: a ``type`` for an argument of :mod:`argparse`."""
+    if not os.path.isfile(name):
+        raise argparse.ArgumentTypeError(f'{name} is not there (from {os.getcwd()})')
+    return name
+
+
+def input_path(name: str) -> Path:
+    """Return the path of a file or folder that is there: a ``type`` for an argument of :mod:`argparse`."""
+    return Path(name if os.path.isdir(name) else input_file(name))
+
+
+def config_or_model(name: str) -> str:
+    """Return a config's path, or what :func:`clamp.pretrained.find_model` takes: a ``type`` for an argument."""
+    return name if is_hub_id(name) else str(input_path(name))
+
+
+def check_model(parser: argparse.ArgumentParser, config: str, checkpoint: str | None = None, *others: str) -> None:
+    """End with the parser's error if a model is named in another way than :func:`clamp.pretrained.find_model` takes."""
+    try:
+        if others:
+            named = ' '.join([config, checkpoint, *others])
+            raise ValueError(f'A model is CONFIG CHECKPOINT or one folder, not {named}.')
+        if not is_hub_id(config):  # the hub is asked later
+            find_model(config, checkpoint)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:

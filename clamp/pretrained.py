@@ -9,14 +9,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mmengine.registry
-import mmpose.registry
-from mmengine.config import Config
-from mmengine.registry import Registry
-
-from .models.clip_weights import network_answers
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
 EXPORTED = 'model.onnx'  # in place of the weights: what tools/export_onnx.py made of them
@@ -92,15 +88,16 @@ def find_model(name: str, checkpoint: str | None = None, revision: str | None = 
     return str(path / CONFIG), str(weights_of(path))
 
 
-def split_model(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
+def split_model(arguments: Sequence[str]) -> tuple[str | None, str, list[str]]:
     """Tell the model from what follows it on a command line.
 
     Args:
-        arguments (Sequence[str]): CONFIG CHECKPOINT, a folder, an id on the hub, or nothing for the model of the
-            package; then others.
+        arguments (Sequence[str]): CONFIG CHECKPOINT, a folder, an id on the hub, an exported model (.onnx), or nothing
+            for the model of the package; then others.
 
     Returns:
-        tuple[str, str, list[str]]: The paths of config and weights, and the other arguments.
+        tuple[str | None, str, list[str]]: The paths of config, None for an exported model alone, and weights, and the
+        other arguments.
 
     Raises:
         FileNotFoundError, ValueError: As :func:`find_model` and :func:`default_model`.
@@ -108,6 +105,8 @@ def split_model(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
     first, *others = arguments
     if first.endswith('.py'):
         return *find_model(first, *others[:1]), others[1:]
+    if first.endswith('.onnx'):
+        return None, first, others
     if is_model(first) or (is_hub_id(first) and others):
         return *find_model(first), others
     return *find_model(default_model()), list(arguments)
@@ -121,6 +120,8 @@ def download(hub_id: str, revision: str | None = None) -> Path:
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    from .models.clip_weights import network_answers
 
     how = dict(revision=revision, local_files_only=not network_answers())  # else it would try for half a minute
     try:
@@ -141,13 +142,15 @@ def first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def read_published_config(path: str) -> Config:
+def read_published_config(path: str) -> 'Config':
     """Read the config of a published model. Nothing that stands in it is run.
 
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If it is no such config, or names a class or a file that could run code.
     """
+    from mmengine.config import Config
+
     if not Path(path).is_file():
         raise FileNotFoundError(f'The config {path} is not there (from {Path.cwd()}).')
     try:
@@ -208,6 +211,12 @@ def _entries(data: Any, name: Any = '') -> Iterator[tuple[Any, Any]]:
 
 def _registered() -> set[str]:
     """Return the names of all registered classes and functions of MMEngine, MMPose and this package."""
+    import mmengine.registry
+    import mmpose.registry
+    from mmengine.registry import Registry
+
+    from . import register  # noqa: F401
+
     names: set[str] = set()
     for module in (mmengine.registry, mmpose.registry):
         for registry in vars(module).values():

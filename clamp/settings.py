@@ -4,7 +4,6 @@ MMEngine takes any name. One that is misspelt, or that stands for a variable whi
 silently leave the defaults in place.
 """
 
-import argparse
 import ast
 import difflib
 import inspect
@@ -15,13 +14,12 @@ from pathlib import Path
 
 import mmengine.registry
 import mmpose.registry
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from mmengine.utils.dl_utils import set_multi_processing
-from mmpose.models import HeatmapHead
 from torch.utils.data import DataLoader
 
 from .models.open_vocabulary_data_preprocessor import AbsentNames, AuxiliaryKeypoints
@@ -38,17 +36,6 @@ COUNTS = {
     r'randomness\.seed': 0,
     r'model\.head\.prompt_learner\.num_context_tokens': 0,
 }
-
-
-class Options(DictAction):
-    """MMEngine's action for ``--cfg-options``, with one line for what is not of the form KEY=VALUE."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        """Put the options into the namespace, as a dict."""
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError) as error:
-            raise argparse.ArgumentError(self, f'{" ".join(values)} is not KEY=VALUE ...: {error}') from error
 
 
 def override(cfg: Config, options: dict) -> None:
@@ -214,7 +201,7 @@ def _check_dict(path: str, node: dict, cfg: Config) -> None:
 def _asked_for(name: str, model: dict) -> set[str] | None:
     """What estimator and head ask for in their ``test_cfg`` or ``train_cfg``, to them any dict; None if unknown."""
     heads = _find((model.get('head') or {}).get('type'))
-    if not any(issubclass(each, HeatmapHead) for each in heads):
+    if not any(issubclass(each, tuple(_find('HeatmapHead'))) for each in heads):
         return None
     classes = [base for each in (*_find(model.type), *heads) for base in each.__mro__]
     modules = {inspect.getmodule(each) for each in classes if not each.__module__.startswith(('torch.', 'builtins'))}

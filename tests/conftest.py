@@ -10,9 +10,12 @@ os.environ.setdefault('HF_HUB_OFFLINE', '1')  # no test may reach for the networ
 import open_clip
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
+
+MMLogger.get_current_instance()  # now, lest it write for ever into what one test captures
 
 TEXT_CFG = dict(width=32, heads=2, layers=2, context_length=20, vocab_size=49408)
 SIZES = dict(

@@ -108,8 +108,11 @@ def test_names_tell_models_apart():
         ('demo_app', '--port', '-1'),
     ],
 )
-def test_tools_refuse_what_cannot_be_meant(tool, option, wrong, capsys, monkeypatch):
+def test_tools_refuse_what_cannot_be_meant(tool, option, wrong, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.chdir(tmp_path)
+    for name in ('config.py', 'checkpoint.pth', 'released.pth'):
+        Path(name).touch()
     first = dict(visualize=['similarity', 'config.py', 'checkpoint.pth'], convert_checkpoint=['released.pth'])
     first['predict'] = ['config.py', 'checkpoint.pth', 'dog.jpg']
     args = first.get(tool, ['config.py', 'checkpoint.pth']) + [option] * option.startswith('-')

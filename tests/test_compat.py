@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,8 +163,36 @@ def test_opencv_without_its_libraries(monkeypatch, message, has_help):
 
 @pytest.mark.slow
 def test_import_is_quiet():
-    result = subprocess.run([sys.executable, '-c', 'import clamp'], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, '-c', 'import clamp.register'], capture_output=True, text=True, check=True)
     assert result.stdout + result.stderr == ''
+
+
+@pytest.mark.slow
+def test_any_module_may_be_the_first_to_be_imported():
+    """Also before MMEngine, by which the package knows that it is to register its classes."""
+    script = """
+import importlib, open_clip, os
+for name in ('checkpoints', 'checks', 'inference.predictor', 'models', 'onnx.estimator', 'onnx.export', 'settings'):
+    if not os.fork():
+        importlib.import_module(f'clamp.{name}')
+        os._exit(0)
+    print(name, os.wait()[1])
+"""
+    lines = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout.splitlines()
+    assert len(lines) == 7
+    assert all(line.endswith(' 0') for line in lines)
+
+
+@pytest.mark.slow
+def test_a_config_registers_the_package():
+    script = """
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+Config.fromfile('configs/demo/clamp_tiny.py')
+from mmpose.apis import init_model
+init_model('configs/demo/clamp_tiny.py', device='cpu')
+"""
+    subprocess.run([sys.executable, '-c', script], cwd=Path(__file__).parents[1], check=True)
 
 
 def test_mmpose_draws_predictions():

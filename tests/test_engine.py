@@ -9,7 +9,7 @@ from mmpose.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from clamp import engine
-from clamp.datasets import SeededSampler
+from clamp.datasets.sampler import SeededSampler
 from clamp.engine import (
     BFloat16OptimWrapper,
     CompileHook,

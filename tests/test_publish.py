@@ -109,8 +109,8 @@ def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
             publish(cfg, checkpoint, tmp_path / 'out', notes)
     with pytest.raises(ValueError, match='foxes is there and not empty'):
         publish(cfg, checkpoint, folder, Notes('a'))
-    with pytest.raises(SystemExit, match=r'error: The checkpoint no.pth is not there'):
-        load_tool('publish').main([CONFIG, 'no.pth', f'{tmp_path}/out'])
+    with pytest.raises(SystemExit, match=r'error: The checkpoint .*clamp_tiny.py cannot be read'):
+        load_tool('publish').main([CONFIG, CONFIG, f'{tmp_path}/out'])
 
 
 def config_with(folder: Path, tmp_path: Path, **changes) -> str:
@@ -188,6 +188,7 @@ def test_where_weights_to_begin_with_come_from_is_forgotten():
 def test_the_model_of_a_command_line(folder, checkpoint, monkeypatch):
     paths = (f'{folder}/config.json', f'{folder}/model.safetensors')
     assert split_model([str(folder), 'a.jpg']) == (*paths, ['a.jpg'])
+    assert split_model(['a.onnx', 'a.jpg']) == (None, 'a.onnx', ['a.jpg'])
     assert split_model([CONFIG, checkpoint, 'a.jpg', 'b']) == (CONFIG, checkpoint, ['a.jpg', 'b'])
     with pytest.raises(FileNotFoundError, match='No model comes with this package'):
         split_model(['a.jpg'])

@@ -9,7 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from clamp.checks import read_config
-from clamp.settings import Options, forget_workers, override
+from clamp.command_line import Options
+from clamp.settings import forget_workers, override
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / 'configs/demo/clamp_tiny.py')

@@ -14,19 +14,10 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose.structures import PoseDataSample
 
 from clamp.models.clamp_head import keypoint_fractions
-from clamp.visualization import (
-    SIDE_COLOURS,
-    ScoreMapHook,
-    crop_animal,
-    draw_pose,
-    keypoint_sides,
-    mean_similarity,
-    plot_poses,
-    plot_similarity,
-    save_figure,
-    view_prompts,
-)
-from clamp.visualization.figures import overlay_score_map
+from clamp.visualization import SIDE_COLOURS, crop_animal, draw_pose, keypoint_sides
+from clamp.visualization.figures import overlay_score_map, plot_poses, plot_similarity, save_figure
+from clamp.visualization.hook import ScoreMapHook
+from clamp.visualization.prompts import mean_similarity, view_prompts
 from tests.conftest import NAMES, tiny_clip, tiny_head
 
 METAINFO = dict(

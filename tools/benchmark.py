@@ -22,25 +22,13 @@ from statistics import median
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-import cv2
-import mmpose
-import torch
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-
-import clamp
-from clamp import benchmark
 from clamp.command_line import at_least, output_file
 
-ROOT = Path(__file__).resolve().parents[1]
-MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'
 MODELS = [f'ap10k/{name}' for name in ('clamp_vitb', 'simplebaseline_vitb', 'clamp_r50', 'simplebaseline_r50')]
 SECTIONS = ('step', 'inference', 'data', 'loader')
-LIKE_MMPOSE = dict(LoadTrainImage='LoadImage', PackKeypointInputs='PackPoseInputs')  # what takes whose place
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    cuda = torch.cuda.is_available()
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--sections', nargs='+', choices=SECTIONS, default=SECTIONS, help='what to measure (default: all)'
@@ -51,17 +39,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--options',
         nargs='+',
-        default=['off', 'on'] if cuda else ['off'],
-        help=f'off, on, or some of {", ".join(benchmark.OPTIONS)}, joined by + (default: off on; on a CPU: off)',
+        help='off, on, or some of fused, tf32, amp, compile, joined by + (default: off on; on a CPU: off)',
     )
-    parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda' if cuda else 'cpu')
-    parser.add_argument('--batch-size', type=at_least(1), default=128 if cuda else 8, help='default: 128; on a CPU: 8')
-    parser.add_argument(
-        '--iterations', type=at_least(1), default=20 if cuda else 1, help='runs in a round (default: 20; CPU: 1)'
-    )
-    parser.add_argument(
-        '--rounds', type=at_least(1), default=5 if cuda else 3, help='turns of each competitor (default: 5; CPU: 3)'
-    )
+    parser.add_argument('--device', choices=['cuda', 'cpu'], help='default: cuda, if there is a GPU')
+    parser.add_argument('--batch-size', type=at_least(1), help='default: 128; on a CPU: 8')
+    parser.add_argument('--iterations', type=at_least(1), help='runs in a round (default: 20; on a CPU: 1)')
+    parser.add_argument('--rounds', type=at_least(1), help='turns of each competitor (default: 5; on a CPU: 3)')
     parser.add_argument('--images', type=at_least(1), default=32, help='generated images (default: 32)')
     parser.add_argument(
         '--samples', type=at_least(1), default=128, help='samples of the data section in a round (default: 128)'
@@ -74,6 +57,33 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all figures')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+import cv2
+import mmpose
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+import clamp.register
+from clamp import benchmark
+
+ROOT = Path(__file__).resolve().parents[1]
+MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'
+LIKE_MMPOSE = dict(LoadTrainImage='LoadImage', PackKeypointInputs='PackPoseInputs')  # what takes whose place
+
+
+def fill_in(args: argparse.Namespace) -> None:
+    """Put in what depends on the device, where the command line does not say."""
+    args.device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if args.device == 'cuda':
+        defaults = dict(options=['off', 'on'], batch_size=128, iterations=20, rounds=5)
+    else:
+        defaults = dict(options=['off'], batch_size=8, iterations=1, rounds=3)
+    vars(args).update({name: value for name, value in defaults.items() if getattr(args, name) is None})
 
 
 def config_path(name: str) -> str:
@@ -225,6 +235,7 @@ def environment(args: argparse.Namespace) -> dict:
 
 def main(argv: list[str] | None = None) -> dict:
     args = parse_args(argv)
+    fill_in(args)
     try:
         for name in args.models:
             if not Path(config_path(name)).is_file():

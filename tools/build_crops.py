@@ -17,18 +17,38 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from clamp.command_line import Options, at_least, check_printable, input_file, inside
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', type=input_file, help='config file, whose training data and augmentation count')
+    parser.add_argument('out', type=Path, help='folder for the crops')
+    parser.add_argument(
+        '--format',
+        choices=('bmp', 'png', 'jpg'),
+        default='bmp',
+        help='bmp: fastest to read, and exact; png: exact, smaller, slow; jpg: smallest, quality 95 (default: bmp)',
+    )
+    parser.add_argument('--workers', type=at_least(1), default=os.cpu_count(), help='threads (default: one per core)')
+    parser.add_argument('--dry-run', action='store_true', help='say how large the crops would be, and stop')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import cv2
 import numpy as np
 from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import annotation_path, check_data, read_config
-from clamp.command_line import at_least, check_printable, inside
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
-from clamp.settings import Options
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
 
@@ -42,22 +62,6 @@ class Job(NamedTuple):
     size: tuple[int, int]
     crop: Crop
     target: Path
-
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, whose training data and augmentation count')
-    parser.add_argument('out', type=Path, help='folder for the crops')
-    parser.add_argument(
-        '--format',
-        choices=list(ENCODER_OPTIONS),
-        default='bmp',
-        help='bmp: fastest to read, and exact; png: exact, smaller, slow; jpg: smallest, quality 95 (default: bmp)',
-    )
-    parser.add_argument('--workers', type=at_least(1), default=os.cpu_count(), help='threads (default: one per core)')
-    parser.add_argument('--dry-run', action='store_true', help='say how large the crops would be, and stop')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    return parser.parse_args(argv)
 
 
 def load_samples(config: dict) -> list[dict]:

@@ -16,11 +16,35 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from clamp.command_line import input_path, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', type=input_path, nargs='?', help='config whose loaders are checked')
+    parser.add_argument('--train', type=input_path, metavar='ANN', help='without a config: annotation file to train on')
+    parser.add_argument(
+        '--val', type=input_path, metavar='ANN', help='without a config: annotation file to validate on'
+    )
+    parser.add_argument('--img-root', type=input_path, metavar='DIR', help='without a config: folder of the images')
+    parser.add_argument('--metainfo', default='ap10k', help='without a config: ap10k, animalpose, coco or a file')
+    parser.add_argument(
+        '--json', type=output_file('.json'), metavar='FILE.json', help='also write findings and counts there'
+    )
+    parser.add_argument('--fast', action='store_true', help='do not open the images')
+    args = parser.parse_args(argv)
+    if bool(args.config) == bool(args.train or args.val) or bool(args.config) == bool(args.img_root):
+        parser.error('give a config, or annotation files (--train, --val) with --img-root')
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from clamp.command_line import output_file
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
 
@@ -104,23 +128,6 @@ def show(parts: list[Part], findings: list[Finding]) -> None:
     for f in findings:
         table.add_row(f.level, f.part, f.check, str(f.count), f.message, ', '.join(f.examples))
     console.print(table if findings else 'nothing found')
-
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', type=Path, nargs='?', help='config whose loaders are checked')
-    parser.add_argument('--train', type=Path, metavar='ANN', help='without a config: annotation file to train on')
-    parser.add_argument('--val', type=Path, metavar='ANN', help='without a config: annotation file to validate on')
-    parser.add_argument('--img-root', type=Path, metavar='DIR', help='without a config: folder of the images')
-    parser.add_argument('--metainfo', default='ap10k', help='without a config: ap10k, animalpose, coco or a file')
-    parser.add_argument(
-        '--json', type=output_file('.json'), metavar='FILE.json', help='also write findings and counts there'
-    )
-    parser.add_argument('--fast', action='store_true', help='do not open the images')
-    args = parser.parse_args(argv)
-    if bool(args.config) == bool(args.train or args.val) or bool(args.config) == bool(args.img_root):
-        parser.error('give a config, or annotation files (--train, --val) with --img-root')
-    return args
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,6 +17,27 @@ import math
 import sys
 from collections.abc import Sequence
 
+from clamp.command_line import Options, input_file, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Count parameters and multiply-accumulates at inference (Table 7).')
+    parser.add_argument('configs', type=input_file, nargs='*', metavar='CONFIG', help='config files')
+    parser.add_argument('--all', action='store_true', help='the models of open_clip in place of configs')
+    parser.add_argument(
+        '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
+    )
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
+    args = parser.parse_args(argv)
+    if args.all == bool(args.configs) or (args.all and args.cfg_options):
+        parser.error('give config files, or --all without --cfg-options')
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
@@ -26,16 +47,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import read_config
-from clamp.command_line import output_file
 from clamp.models import CLIPBackbone
 from clamp.models.clamp_head import CHANNELS_TILE, PaddedDeconvolution
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
 from clamp.models.part_weights import find_text_files
 from clamp.models.text_towers import text_encoder_kind
-from clamp.settings import Options
 
 aten = torch.ops.aten
 TEXT_ENCODER = 'head.prompt_learner.text_encoder'
@@ -227,17 +246,7 @@ def align(cells: list[Sequence[str]]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description='Count parameters and multiply-accumulates at inference (Table 7).')
-    parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
-    parser.add_argument('--all', action='store_true', help='the models of open_clip in place of configs')
-    parser.add_argument(
-        '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
-    )
-    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args(argv)
-    if args.all == bool(args.configs) or (args.all and args.cfg_options):
-        parser.error('give config files, or --all without --cfg-options')
+    args = parse_args(argv)
     init_default_scope('mmpose')
     try:
         with tqdm(list_models() if args.all else args.configs, 'counting', disable=None, leave=False) as names:

@@ -8,15 +8,32 @@ import os
 import re
 import sys
 
+from clamp.command_line import input_file, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Convert a checkpoint of the authors' released code (MMPose 0.x).")
+    parser.add_argument('released', type=input_file, help='released checkpoint (.pth)')
+    parser.add_argument('out', type=output_file(), help='checkpoint to write')
+    parser.add_argument(
+        '--config',
+        type=input_file,
+        help='config of the model (default: the one for the released backbone on AP-10K)',
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import Tensor
 
-import clamp
+import clamp.register
 from clamp.checks import check_checkpoint
-from clamp.command_line import output_file
 
 CONFIG = 'configs/ap10k/clamp_{}_released.py'
 
@@ -123,11 +140,7 @@ def check_entries(converted: dict[str, Tensor], unknown: list[str], model: torch
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Convert a checkpoint of the authors' released code (MMPose 0.x).")
-    parser.add_argument('released', help='released checkpoint (.pth)')
-    parser.add_argument('out', type=output_file(), help='checkpoint to write')
-    parser.add_argument('--config', help='config of the model (default: the one for the released backbone on AP-10K)')
-    args = parser.parse_args(argv)
+    args = parse_args(argv)
     try:
         check_checkpoint(args.released)
         released = torch.load(args.released, map_location='cpu', weights_only=True)['state_dict']

@@ -13,17 +13,17 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is imported
 
 
-from clamp.command_line import at_least
-from clamp.inference import PosePredictor
-from clamp.inference.detection import AnimalDetector
-from clamp.pretrained import find_model
-from clamp.settings import Options
+from clamp.command_line import Options, at_least, check_model, config_or_model, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Show poses and score maps of own images in the browser.')
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
+    parser.add_argument(
+        'config',
+        type=config_or_model,
+        help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone',
+    )
+    parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
     parser.add_argument(
         '--detector',
         nargs='?',
@@ -35,7 +35,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--port', type=at_least(0), default=7860, help='port to listen on (default: 7860)')
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_model(parser, args.config, args.checkpoint)
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+from clamp.inference import PosePredictor
+from clamp.inference.detection import AnimalDetector
+from clamp.pretrained import find_model
 
 
 def serve(args: argparse.Namespace) -> None:

@@ -13,6 +13,27 @@ import json
 import sys
 from pathlib import Path
 
+from clamp.command_line import Options, at_least, input_file, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', type=input_file, help='config file of a CLAMP')
+    parser.add_argument(
+        'checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth); without it, the model before training'
+    )
+    parser.add_argument(
+        '--batches', type=at_least(1), default=4, help='batches for the gradients (default: %(default)s)'
+    )
+    parser.add_argument('--images', type=at_least(1), help='at most so many animals of the test set (default: all)')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE', help='keep the numbers')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, help='override settings')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,23 +44,10 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import output_file
-from clamp.settings import Options
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file of a CLAMP')
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth); without it, the model before training')
-    parser.add_argument('--batches', type=int, default=4, help='batches for the gradients (default: %(default)s)')
-    parser.add_argument('--images', type=int, help='at most so many animals of the test set (default: all)')
-    parser.add_argument('--json', type=output_file('.json'), metavar='FILE', help='keep the numbers')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, help='override settings')
-    return parser.parse_args(argv)
 
 
 def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str, float]]:

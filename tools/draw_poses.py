@@ -3,6 +3,28 @@
 import argparse
 import sys
 
+from clamp.command_line import Options, at_least, input_file, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw true beside predicted poses of some animals of the test set.')
+    parser.add_argument('config', type=input_file, help='config file')
+    parser.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--out',
+        type=output_file('.png', '.jpg'),
+        default='poses.png',
+        help='picture to write, .png or .jpg (default: poses.png)',
+    )
+    parser.add_argument('--number', type=at_least(1), default=12, help='how many animals (default: 12)')
+    parser.add_argument('--columns', type=at_least(1), default=3, help='pairs in a row (default: 3)')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import cv2
 import numpy as np
 import torch
@@ -11,9 +33,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import at_least, output_file
 from clamp.inference import PosePredictor
-from clamp.settings import Options
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 
 SIZE = 256  # of a drawn animal, in pixels
@@ -49,19 +69,7 @@ def draw_sheet(cfg: Config, checkpoint: str, number: int, columns: int) -> np.nd
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description='Draw true beside predicted poses of some animals of the test set.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument(
-        '--out',
-        type=output_file('.png', '.jpg'),
-        default='poses.png',
-        help='picture to write, .png or .jpg (default: poses.png)',
-    )
-    parser.add_argument('--number', type=at_least(1), default=12, help='how many animals (default: 12)')
-    parser.add_argument('--columns', type=at_least(1), default=3, help='pairs in a row (default: 3)')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args(argv)
+    args = parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))

@@ -15,17 +15,34 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
+from clamp.command_line import Options, input_file, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', type=input_file, help='config file, such as configs/demo/openvocab_tiny.py')
+    parser.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--wordings', type=input_file, metavar='FILE.json', help='your own (default: those of the docs)'
+    )
+    parser.add_argument('--other-words', action='store_true', help='ask for ten unrelated words, too, ten tests more')
+    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all metrics')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch import nn
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import output_file
 from clamp.evaluation.wording import other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import OpenVocabularyHead
-from clamp.settings import Options
 
 COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
 
@@ -105,14 +122,7 @@ def format_table(results: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, such as configs/demo/openvocab_tiny.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('--wordings', type=Path, metavar='FILE.json', help='your own (default: those of the docs)')
-    parser.add_argument('--other-words', action='store_true', help='ask for ten unrelated words, too, ten tests more')
-    parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save all metrics')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args(argv)
+    args = parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
@@ -124,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         runner = Runner.from_cfg(cfg)
         check_checkpoint(args.checkpoint, runner.model)
         names = asked_names(runner.model.head)
-        wordings = read_wordings(args.wordings, names) if args.wordings else rewordings(names)
+        wordings = read_wordings(Path(args.wordings), names) if args.wordings else rewordings(names)
         if args.other_words:
             wordings |= other_words(names)
         results = evaluate(runner, cfg.model.head.prompt_learner, wordings)

@@ -17,29 +17,17 @@ from collections.abc import Callable
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-import numpy as np
-import torch
-from mmengine.registry import init_default_scope
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import MODELS
-from rich.console import Console
-from rich.table import Table
-from torch import nn
-
-import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, dataset_metainfo, read_config
-from clamp.command_line import output_file
-from clamp.datasets.keypoint_choice import describe_names
-from clamp.pretrained import find_model
-from clamp.settings import Options
-
-BATCH_SIZES = (1, 8)
+from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
+    parser.add_argument(
+        'config',
+        type=config_or_model,
+        help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone',
+    )
+    parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
     parser.add_argument('--out', type=output_file('.onnx'), required=True, metavar='MODEL.onnx', help='file to write')
     parser.add_argument(
         '--keypoints',
@@ -51,7 +39,29 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--flip-test', action='store_true', help='average with the mirror image in the graph')
     parser.add_argument('--benchmark', action='store_true', help='also time ONNX Runtime and PyTorch on this machine')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_model(parser, args.config, args.checkpoint)
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+import numpy as np
+import torch
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import MODELS
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import clamp.register  # noqa: F401
+from clamp.checks import check_checkpoint, dataset_metainfo, read_config
+from clamp.datasets.keypoint_choice import describe_names
+from clamp.pretrained import find_model
+
+BATCH_SIZES = (1, 8)
 
 
 def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
@@ -86,9 +96,9 @@ def milliseconds(run: Callable[[], object], repeats: int = 20) -> float:
 
 def time_both(file: bytes, estimator: nn.Module, batch_size: int) -> tuple[float, float]:
     """Return the milliseconds of a batch in ONNX Runtime and in PyTorch, which do the same with as many threads."""
-    from clamp.onnx.estimator import load_session
+    from clamp.onnx.graph import load_session
 
-    session = load_session(file)
+    session = load_session(file, torch.get_num_threads())
     shape = [batch_size, *session.get_inputs()[0].shape[1:]]
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     with torch.inference_mode():

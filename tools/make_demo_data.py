@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from clamp.command_line import at_least
-from clamp.datasets.synthetic import generate_dataset, write_video
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,6 +31,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help='replace demo data that is already there')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+from clamp.datasets.synthetic import generate_dataset, write_video
 
 
 def main(argv: list[str] | None = None) -> None:

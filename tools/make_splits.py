@@ -19,28 +19,16 @@ import json
 import sys
 from pathlib import Path
 
-from clamp.command_line import inside
-from clamp.datasets import coco, splits, unseen_species
-
-BUILDERS = splits.BUILDERS | unseen_species.BUILDERS
+from clamp.command_line import input_path, inside
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        return args.run(args)
-    except OSError as error:
-        print(f'error: {f"{error.filename}: {error.strerror}" if error.filename else error}', file=sys.stderr)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-    return 2
-
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar='{fewshot,zeroshot,unseen,fraction,holdout,verify}')
+    commands = parser.add_subparsers(
+        dest='command', required=True, metavar='{fewshot,zeroshot,unseen,fraction,holdout,verify}'
+    )
     drawn = argparse.ArgumentParser(add_help=False)
-    drawn.add_argument('ann', type=Path, help='COCO annotation file to draw from')
+    drawn.add_argument('ann', type=input_path, help='COCO annotation file to draw from')
     drawn.add_argument('--seed', type=int, default=0, help='which draw (default: %(default)s)')
     written = argparse.ArgumentParser(add_help=False)
     written.add_argument('--out-dir', type=Path, help='folder of the outputs (default: `splits` next to the source)')
@@ -48,46 +36,50 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     few = commands.add_parser('fewshot', parents=[drawn, written], help='K animals or images of each species')
     few.add_argument('--shots', type=int, required=True, metavar='K', help='number per species')
     few.add_argument('--unit', choices=('animal', 'image'), default='animal', help='of what (default: %(default)s)')
-    few.set_defaults(run=make_few_shot)
 
     zero = commands.add_parser('zeroshot', parents=[written], help='train on one family, test on another')
     zero.add_argument('--train-family', required=True, metavar='FAMILY', help='such as Bovidae')
     zero.add_argument('--test-family', required=True, metavar='FAMILY', help='such as Canidae')
-    zero.add_argument('--train-ann', type=Path, required=True, metavar='ANN', help='where training animals come from')
-    zero.add_argument('--val-ann', type=Path, required=True, metavar='ANN', help='where test animals come from')
+    zero.add_argument(
+        '--train-ann', type=input_path, required=True, metavar='ANN', help='where training animals come from'
+    )
+    zero.add_argument('--val-ann', type=input_path, required=True, metavar='ANN', help='where test animals come from')
     zero.add_argument(
         '--test-from',
         choices=('val', 'all'),
         default='val',
         help='test on the family in --val-ann, or on all of it in --train-ann and --val-ann (default: %(default)s)',
     )
-    zero.set_defaults(run=make_zero_shot)
 
     unseen = commands.add_parser('unseen', parents=[written], help='train on all species but one, test on that one')
-    unseen.add_argument('ann', type=Path, help='COCO annotation file of both')
+    unseen.add_argument('ann', type=input_path, help='COCO annotation file of both')
     unseen.add_argument('--species', required=True, help='the one that is tested on, such as cat')
     unseen.add_argument(
         '--keypoints', nargs='+', metavar='NAME', help='train on these alone, by their names in the file (default: all)'
     )
-    unseen.set_defaults(run=make_unseen)
 
     part = commands.add_parser('fraction', parents=[drawn, written], help='a percentage of the images')
     part.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images')
-    part.set_defaults(run=make_fraction)
 
     held = commands.add_parser(
         'holdout', parents=[drawn, written], help='two parts without a common image, to choose settings on'
     )
     held.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images to hold out')
-    held.set_defaults(run=make_holdout)
 
     check = commands.add_parser('verify', help='rebuild splits from their sources, and compare')
     check.add_argument('manifests', type=Path, nargs='+', metavar='MANIFEST', help='*.manifest.json')
     check.add_argument(
-        '--source-dir', type=Path, help="the sources' folder (default: the manifest's, or the one above)"
+        '--source-dir', type=input_path, help="the sources' folder (default: the manifest's, or the one above)"
     )
-    check.set_defaults(run=verify)
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+from clamp.datasets import coco, splits, unseen_species
+
+BUILDERS = splits.BUILDERS | unseen_species.BUILDERS
 
 
 def make_few_shot(args: argparse.Namespace) -> int:
@@ -243,6 +235,19 @@ def compare(path: Path, part: dict) -> list[str]:
             if ids:
                 problems.append(f'{path.name}: {len(ids)} {key} {what}, such as id {min(ids)}')
     return problems or [f'{path.name}: ids agree, but the content differs']
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    commands = dict(fewshot=make_few_shot, zeroshot=make_zero_shot, unseen=make_unseen, fraction=make_fraction)
+    commands |= dict(holdout=make_holdout, verify=verify)
+    try:
+        return commands[args.command](args)
+    except OSError as error:
+        print(f'error: {f"{error.filename}: {error.strerror}" if error.filename else error}', file=sys.stderr)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+    return 2
 
 
 if __name__ == '__main__':

@@ -6,15 +6,27 @@ python tools/mean_pose.py configs/ap10k/clamp_vitb.py
 import argparse
 import sys
 
+from clamp.command_line import Options, input_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='AP of always predicting the mean training pose in the box.')
+    parser.add_argument('config', type=input_file, help='config file: its train and test annotations are used')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import numpy as np
 from xtcocotools.cocoeval import COCOeval
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import annotation_path, check_config, check_data, dataset_metainfo, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
-from clamp.settings import Options
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
@@ -36,10 +48,7 @@ def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description='AP of always predicting the mean training pose in the box.')
-    parser.add_argument('config', help='config file: its train and test annotations are used')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args(argv)
+    args = parse_args(argv)
     try:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))

@@ -14,10 +14,54 @@ import re
 import sys
 from pathlib import Path
 
+from clamp.command_line import check_printable, input_path
+
+SIZES = {'vitb': '256x256', 'r50': '256x256', 'lite0-minilm': '128x128', 'tiny': '128x128'}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'ann',
+        type=input_path,
+        metavar='KEYPOINTS',
+        help="COCO keypoint file (.json), DeepLabCut project (its folder or config.yaml) or SLEAP's labels (.slp)",
+    )
+    parser.add_argument(
+        '--images', type=input_path, metavar='DIR', help="folder of its images (default: the file's, or the one above)"
+    )
+    val = parser.add_mutually_exclusive_group()
+    val.add_argument('--val', type=input_path, metavar='VAL.json', help='COCO keypoint file to validate on')
+    val.add_argument(
+        '--val-fraction', type=float, default=0.1, help='without --val: share of the images held out (default: 0.1)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='which images are held out (default: 0)')
+    parser.add_argument('--name', help="the data set's name (default: the file's)")
+    parser.add_argument('--backbone', choices=SIZES, default='vitb', help='of both configs (default: vitb)')
+    parser.add_argument(
+        '--pair',
+        nargs=2,
+        action='append',
+        default=[],
+        metavar=('LEFT', 'RIGHT'),
+        help='two keypoints that mirror each other, where their names do not tell; once for each pair',
+    )
+    parser.add_argument('--force', action='store_true', help='write over files that are there')
+    args = parser.parse_args(argv)
+    named = args.ann.absolute().parent if args.ann.name == 'config.yaml' else args.ann
+    args.name = args.name or re.sub(r'\W+', '_', named.stem)
+    if not re.fullmatch(r'[A-Za-z0-9][\w-]*', args.name):
+        parser.error(f'--name {args.name!r}: use letters, digits, - and _')
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 from mmengine.config import Config
 
+import clamp.register  # noqa: F401
 from clamp.checks import check_config, check_data
-from clamp.command_line import check_printable
 from clamp.datasets import audit, coco, splits
 from clamp.datasets.door import check_use, fill_sizes
 from clamp.datasets.names import readable, spell_out, words
@@ -32,7 +76,6 @@ from clamp.datasets.new_dataset import (
 from clamp.formats.deeplabcut import read_project
 from clamp.formats.sleap import read_labels
 
-SIZES = {'vitb': '256x256', 'r50': '256x256', 'lite0-minilm': '128x128', 'tiny': '128x128'}
 METHODS = {'clamp': 'CLAMP', 'simplebaseline': 'SimpleBaseline'}
 BASE = """\
 # Written by tools/new_dataset.py, of {source!r}.
@@ -68,42 +111,6 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 """
-
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'ann',
-        type=Path,
-        metavar='KEYPOINTS',
-        help="COCO keypoint file (.json), DeepLabCut project (its folder or config.yaml) or SLEAP's labels (.slp)",
-    )
-    parser.add_argument(
-        '--images', type=Path, metavar='DIR', help="folder of its images (default: the file's, or the one above)"
-    )
-    val = parser.add_mutually_exclusive_group()
-    val.add_argument('--val', type=Path, metavar='VAL.json', help='COCO keypoint file to validate on')
-    val.add_argument(
-        '--val-fraction', type=float, default=0.1, help='without --val: share of the images held out (default: 0.1)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='which images are held out (default: 0)')
-    parser.add_argument('--name', help="the data set's name (default: the file's)")
-    parser.add_argument('--backbone', choices=SIZES, default='vitb', help='of both configs (default: vitb)')
-    parser.add_argument(
-        '--pair',
-        nargs=2,
-        action='append',
-        default=[],
-        metavar=('LEFT', 'RIGHT'),
-        help='two keypoints that mirror each other, where their names do not tell; once for each pair',
-    )
-    parser.add_argument('--force', action='store_true', help='write over files that are there')
-    args = parser.parse_args(argv)
-    named = args.ann.absolute().parent if args.ann.name == 'config.yaml' else args.ann
-    args.name = args.name or re.sub(r'\W+', '_', named.stem)
-    if not re.fullmatch(r'[A-Za-z0-9][\w-]*', args.name):
-        parser.error(f'--name {args.name!r}: use letters, digits, - and _')
-    return args
 
 
 def find_images(args: argparse.Namespace, names: list[str]) -> Path:

@@ -6,6 +6,8 @@ python tools/predict.py CONFIG CHECKPOINT photos/ --boxes annotations.json --pro
 python tools/predict.py configs/demo/openvocab_tiny.py CHECKPOINT photos/ --keypoints "left hock" hoof
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -13,21 +15,8 @@ import sys
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from collections.abc import Iterator
-from itertools import islice
-
-import numpy as np
-from tqdm import tqdm
-
-from clamp.command_line import at_least, output_folder
+from clamp.command_line import Options, at_least, output_folder
 from clamp.formats import FORMATS, Source, check_formats, export
-from clamp.inference import PosePredictor, check_boxes, clip_box
-from clamp.inference.detection import AnimalDetector
-from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, frame_rate, read_frames
-from clamp.inference.tracking import Follower, VideoTracking
-from clamp.inference.writing import PredictionWriter
-from clamp.pretrained import split_model
-from clamp.settings import Options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -40,8 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'arguments',
         nargs='+',
         metavar='argument',
-        help='the model, CONFIG CHECKPOINT (.pth or .onnx) or a folder or hub id of tools/publish.py; then images, '
-        'folders, videos, or quoted patterns of them',
+        help='the model, CONFIG CHECKPOINT (.pth or .onnx), an .onnx file alone, or a folder or hub id of '
+        'tools/publish.py; then images, folders, videos, or quoted patterns of them',
     )
     parser.add_argument(
         '--out', type=output_folder, default='predictions', help='new folder for the results (default: predictions)'
@@ -88,6 +77,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from clamp.inference import check_boxes, clip_box
+from clamp.inference.exported import ExportedPredictor
+from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, frame_rate, read_frames
+from clamp.inference.writing import PredictionWriter
+from clamp.pretrained import split_model
+
+if TYPE_CHECKING:  # what needs torch is imported where it is used: an exported model does without
+    from clamp.inference import PosePredictor
+    from clamp.inference.detection import AnimalDetector
+    from clamp.inference.tracking import Follower, VideoTracking
+
+
 def parse_box(text: str) -> list[list[float]]:
     """Return the box of --box, (1, 4).
 
@@ -98,6 +109,48 @@ def parse_box(text: str) -> list[list[float]]:
         return check_boxes([[float(number) for number in text.split(',')]]).tolist()
     except ValueError as error:
         raise ValueError(f'--box {text} should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive.') from error
+
+
+def load_predictor(config: str | None, checkpoint: str, args: argparse.Namespace) -> PosePredictor | ExportedPredictor:
+    """Return what predicts: of an exported model without a config, without torch and MMPose.
+
+    Raises:
+        FileNotFoundError, ImportError, ValueError: If there is no such model, or it takes no --keypoints or --prompts.
+    """
+    if config is None:
+        for option in ('keypoints', 'prompts', 'cfg_options'):
+            if getattr(args, option):
+                name = option.replace('_', '-')
+                raise ValueError(f'An exported model takes no --{name}: give the config and checkpoint it was made of.')
+        return ExportedPredictor(checkpoint)
+    from clamp.inference import PosePredictor
+
+    predictor = PosePredictor(config, checkpoint, args.device, args.cfg_options)
+    if args.keypoints:
+        predictor.set_keypoint_names(args.keypoints)
+    if args.prompts:
+        predictor.check_texts(args.prompts)
+    return predictor
+
+
+def load_detector(args: argparse.Namespace) -> AnimalDetector | None:
+    """Return the detector, if --detector asks for it."""
+    if args.detector is None:
+        return None
+    from clamp.inference.detection import AnimalDetector
+
+    return AnimalDetector(args.detector or None, device=args.device)
+
+
+def load_tracking(
+    args: argparse.Namespace, box: list | None, sigmas: np.ndarray
+) -> tuple[VideoTracking | None, Follower | None]:
+    """Return what knows the animals of a video and what follows a marked one, if --track asks for it."""
+    if not args.track:
+        return None, None
+    from clamp.inference.tracking import Follower, VideoTracking
+
+    return VideoTracking(sigmas, args.smooth), Follower(np.array(box)) if box else None
 
 
 def find_boxes(
@@ -127,7 +180,7 @@ def find_boxes(
 
 
 def predict(
-    predictor: PosePredictor,
+    predictor: PosePredictor | ExportedPredictor,
     frames: Iterator[Frame],
     texts: list[str] | None,
     batch_size: int,
@@ -148,7 +201,7 @@ def predict(
         writer.flush()
 
 
-def export_formats(args: argparse.Namespace, predictor: PosePredictor, sources: list) -> None:
+def export_formats(args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list) -> None:
     """Write the files of other programs that --format asks for."""
     videos = {one.name: Source(one.path, frame_rate(one.path)) for one in sources if one.is_video}
     export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], videos)
@@ -168,15 +221,9 @@ def main(argv: list[str] | None = None) -> None:
         box = parse_box(args.box) if args.box else None
         sources, said = find_sources(inputs, boxes)
         print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
-        predictor = PosePredictor(config, checkpoint, args.device, args.cfg_options)
-        detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
-        if args.keypoints:
-            predictor.set_keypoint_names(args.keypoints)
-        if args.prompts:
-            predictor.check_texts(args.prompts)
+        predictor, detector = load_predictor(config, checkpoint, args), load_detector(args)
+        tracking, follower = load_tracking(args, box, predictor.metainfo['sigmas'])
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
-        follower = Follower(np.array(box)) if box and args.track else None
-        tracking = VideoTracking(predictor.metainfo['sigmas'], args.smooth) if args.track else None
         frames = find_boxes(frames, box, detector, skipped, follower)
         look = dict(pictures=not args.no_pictures, min_score=args.score_threshold)
         with PredictionWriter(args.out, predictor, args.prompts, skipped, **look) as writer:

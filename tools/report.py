@@ -12,15 +12,47 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
+from clamp.command_line import Options, at_least, check_model, config_or_model, input_file, model_names, output_file
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0], epilog='docs/report.md says how the figures are computed.'
+    )
+    parser.add_argument('config', type=config_or_model, help='config file, or a published model alone')
+    parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
+    parser.add_argument(
+        '--against',
+        type=config_or_model,
+        nargs='+',
+        metavar='CONFIG CHECKPOINT',
+        help='a second model, tested on the same animals',
+    )
+    parser.add_argument(
+        '--out', type=output_file('.html'), default='report.html', help='page to write (default: report.html)'
+    )
+    parser.add_argument('--gallery', type=at_least(1), default=1500, help='most animals in the gallery (default: 1500)')
+    parser.add_argument('--seed', type=at_least(0), default=0, help='of the bootstrap (default: 0)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings of the config(s)'
+    )
+    args = parser.parse_args(argv)
+    args.models = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
+    for model in args.models:
+        check_model(parser, *model)
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 from mmengine.config import Config
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import at_least, model_names, output_file
 from clamp.pretrained import find_model
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import render
-from clamp.settings import Options
 
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
@@ -43,28 +75,9 @@ def collect_all(tested: list[list[str]], options: dict | None) -> list[Run]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0], epilog='docs/report.md says how the figures are computed.'
-    )
-    parser.add_argument('config', help='config file, or a published model alone')
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file (.pth)')
-    parser.add_argument(
-        '--against', nargs='+', metavar='CONFIG CHECKPOINT', help='a second model, tested on the same animals'
-    )
-    parser.add_argument(
-        '--out', type=output_file('.html'), default='report.html', help='page to write (default: report.html)'
-    )
-    parser.add_argument('--gallery', type=at_least(1), default=1500, help='most animals in the gallery (default: 1500)')
-    parser.add_argument('--seed', type=at_least(0), default=0, help='of the bootstrap (default: 0)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings of the config(s)'
-    )
-    args = parser.parse_args(argv)
-    named = [[args.config, args.checkpoint], *([args.against] if args.against else [])]
+    args = parse_args(argv)
     try:
-        if max(map(len, named)) > 2:
-            raise ValueError(f'--against takes CONFIG CHECKPOINT or one folder, not {" ".join(args.against)}.')
-        tested = [[*find_model(*model)] for model in named]
+        tested = [[*find_model(*model)] for model in args.models]
         runs = collect_all(tested, args.cfg_options)
         print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
         page = render(runs, args.gallery, seed=args.seed)

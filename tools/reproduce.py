@@ -22,17 +22,49 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from clamp.command_line import Options, input_path
+
+ROOT = Path(__file__).parents[1]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'table', nargs='?', help='which table, such as 1, novel, demo or animalpose-lite; --list names all'
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED', help='default: 0 1 2')
+    parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
+    parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
+    parser.add_argument('--dry-run', action='store_true', help='check everything, say what would be done, and stop')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
+    parser.add_argument('--tables', type=input_path, default=ROOT / 'tools/tables.json', help='another file of tables')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of all configs: train_dataloader.num_workers=4',
+    )
+    args = parser.parse_args(argv)
+    if not (args.table or args.list):
+        parser.error('name a table, or --list them')
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
 import torch
 from filelock import FileLock, Timeout
 from mmengine.config import Config
 
-import clamp  # noqa: F401
+import clamp.register  # noqa: F401
 from clamp.checkpoints import newest_checkpoint
 from clamp.checks import DATA_HELP, annotation_path, check_config
-from clamp.settings import Options, override
+from clamp.settings import override
 from clamp.tables import choose, read_tables, summarize, to_markdown, to_text
 
-ROOT = Path(__file__).parents[1]
 TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
 LIBC = ctypes.CDLL(None)
 
@@ -95,31 +127,6 @@ class Run:
         epoch, last = newest_checkpoint(self.folder / 'train')[0], self.cfg.train_cfg.max_epochs
         training = f'train epochs {epoch + 1} to {last}' if epoch < last else ''
         return 'done' if self.is_done else ', '.join(filter(None, [shlex.join(self.make_command), training, 'test']))
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'table', nargs='?', help='which table, such as 1, novel, demo or animalpose-lite; --list names all'
-    )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED', help='default: 0 1 2')
-    parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
-    parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
-    parser.add_argument('--dry-run', action='store_true', help='check everything, say what would be done, and stop')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
-    parser.add_argument('--tables', type=Path, default=ROOT / 'tools/tables.json', help='another file of tables')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=Options,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of all configs: train_dataloader.num_workers=4',
-    )
-    args = parser.parse_args(argv)
-    if not (args.table or args.list):
-        parser.error('name a table, or --list them')
-    return args
 
 
 def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[Run]:

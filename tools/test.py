@@ -8,25 +8,21 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from mmengine.config import Config
-from mmengine.dist import master_only
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
-
-import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
-from clamp.command_line import output_file
-from clamp.engine import check_launcher, leave_process_group
-from clamp.onnx.estimator import onnx_estimator
-from clamp.pretrained import find_model
-from clamp.settings import Options
+from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone')
     parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)'
+        'config',
+        type=config_or_model,
+        help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone',
+    )
+    parser.add_argument(
+        'checkpoint',
+        type=input_file,
+        nargs='?',
+        help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)',
     )
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', type=output_file('.json'), metavar='METRICS.json', help='save the metrics')
@@ -47,8 +43,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    check_model(parser, args.config, args.checkpoint)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import clamp.register  # noqa: F401
+from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.engine import check_launcher, leave_process_group
+from clamp.onnx.estimator import onnx_estimator
+from clamp.pretrained import find_model
 
 
 class SaveMetricsHook(Hook):

@@ -9,21 +9,12 @@ from pathlib import Path
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-import torch
-from mmengine.config import Config
-from mmengine.runner import Runner
-
-import clamp  # noqa: F401
-from clamp.checkpoints import check_resumable, checkpoint_to_resume
-from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
-from clamp.engine import check_launcher, leave_process_group
-from clamp.models.clip import forget_weights
-from clamp.settings import Options
+from clamp.command_line import Options, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a pose model.')
-    parser.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
+    parser.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument(
         '--work-dir', help='folder for logs and checkpoints (default: work_dirs/FOLDER/NAME of the config)'
     )
@@ -59,6 +50,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('--show-dir shows what validation predicts, which --no-validate leaves out')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import clamp.register  # noqa: F401
+from clamp.checkpoints import check_resumable, checkpoint_to_resume
+from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.engine import check_launcher, leave_process_group
+from clamp.models.clip import forget_weights
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -11,48 +11,15 @@ import difflib
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
-from matplotlib.figure import Figure
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-from mmpose.evaluation.functional.nms import oks_iou
-from mmpose.registry import DATASETS, MODELS
-from torch import nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
-
-import clamp  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
-from clamp.command_line import at_least, model_names, output_file
-from clamp.inference import PosePredictor
-from clamp.models.clip import check_weights, forget_weights
-from clamp.settings import Options
-from clamp.visualization import (
-    CROP_SIZE,
-    crop_animal,
-    draw_pose,
-    labelled_keypoints,
-    mean_similarity,
-    plot_poses,
-    plot_score_maps,
-    plot_similarity,
-    save_figure,
-    view_prompts,
-)
-
-METHODS = dict(CLAMPHead='CLAMP', HeatmapHead='SimpleBaseline')
+from clamp.command_line import Options, at_least, input_file, model_names, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The paper's figures of your own models, on the config's test set.")
     commands = parser.add_subparsers(dest='command', required=True, metavar='FIGURE')
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('config', help='config file, such as configs/ap10k/clamp_vitb.py')
-    common.add_argument('checkpoint', help='checkpoint file (.pth)')
+    common.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
+    common.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
     common.add_argument(
         '--out',
         type=output_file('.pdf', '.png', '.svg', '.jpg'),
@@ -72,12 +39,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     common.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     common.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
-    similarity = commands.add_parser(
+    commands.add_parser(
         'similarity',
         parents=[common],
         help='Figure 3: image features at the keypoints against prompts, before and after training',
     )
-    similarity.set_defaults(draw=draw_similarity)
     score_maps = commands.add_parser('score-maps', parents=[common], help='Figure 4: score maps over the image')
     score_maps.add_argument('--keypoints', nargs='+', metavar='NAME', help='which, by their prompts (default: all)')
     score_maps.add_argument(
@@ -86,11 +52,44 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default='bilinear',
         help='eq. 5 as printed, or the deconvolutions that were trained with the spatial loss (default: bilinear)',
     )
-    score_maps.set_defaults(draw=draw_score_maps)
     compare = commands.add_parser('compare', parents=[common], help='Figures 5, 6: a baseline, this model, the truth')
-    compare.add_argument('--against', nargs=2, required=True, metavar=('CONFIG', 'CHECKPOINT'), help='the baseline')
-    compare.set_defaults(draw=draw_comparison)
+    compare.add_argument(
+        '--against',
+        type=input_file,
+        nargs=2,
+        required=True,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='the baseline',
+    )
     return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpose.evaluation.functional.nms import oks_iou
+from mmpose.registry import DATASETS, MODELS
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+import clamp.register  # noqa: F401
+from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.inference import PosePredictor
+from clamp.models.clip import check_weights, forget_weights
+from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
+from clamp.visualization.figures import CROP_SIZE, plot_poses, plot_score_maps, plot_similarity, save_figure
+from clamp.visualization.prompts import mean_similarity, view_prompts
+
+METHODS = dict(CLAMPHead='CLAMP', HeatmapHead='SimpleBaseline')
 
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
@@ -268,8 +267,9 @@ def oks(sample, sigmas: np.ndarray) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    draw = {'similarity': draw_similarity, 'score-maps': draw_score_maps, 'compare': draw_comparison}[args.command]
     try:
-        figure = args.draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
+        figure = draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
         save_figure(figure, args.out, args.dpi)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -3,7 +3,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from ..inference import Pose, ScoreMap
-from ..visualization import draw_pose, overlay_score_map
+from ..visualization import draw_pose
+from ..visualization.figures import overlay_score_map
 
 VIEW, TILE = 960, 320  # of the picture and of a score map, in pixels of the longer side
 

@@ -1,16 +1,1 @@
-from .augmentation import FastRandomBBoxTransform, FastTopdownAffine
-from .door import guard_mmpose
-from .loading import LoadTrainImage
-from .packing import PackKeypointInputs
-from .sampler import SeededIndex, SeededSampler
-
-__all__ = [
-    'FastRandomBBoxTransform',
-    'FastTopdownAffine',
-    'LoadTrainImage',
-    'PackKeypointInputs',
-    'SeededIndex',
-    'SeededSampler',
-]
-
-guard_mmpose()
+"""Data: the one reader of annotation files, faster transforms, crops, splits, the audit, the generated animals."""

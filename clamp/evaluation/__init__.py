@@ -1,3 +1,1 @@
-from .named_keypoint_metric import NamedKeypointMetric
-
-__all__ = ['NamedKeypointMetric']
+"""Metrics of keypoints by their names, and keypoints in other words."""

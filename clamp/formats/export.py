@@ -2,8 +2,10 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .tracks import Tracks, read_tracks
+if TYPE_CHECKING:
+    from .tracks import Tracks
 
 FORMATS = ('dlc', 'sleap', 'nwb')
 NEEDED = dict(dlc=('pandas', 'tables'), sleap=('sleap_io',), nwb=('pynwb', 'ndx_pose'))
@@ -61,6 +63,8 @@ def export(
     Raises:
         FileNotFoundError, ImportError, ValueError: As :func:`read_tracks` and :func:`check_formats`.
     """
+    from .tracks import read_tracks
+
     check_formats(formats)
     folder, written = Path(predictions).parent, []
     for tracks in read_tracks(predictions):
@@ -74,7 +78,7 @@ def export(
     return written
 
 
-def _write(name: str, tracks: Tracks, start: Path, links: Sequence, source: Source) -> list[Path]:
+def _write(name: str, tracks: 'Tracks', start: Path, links: Sequence, source: Source) -> list[Path]:
     if name == 'dlc':
         from .deeplabcut import write_csv, write_hdf5
 

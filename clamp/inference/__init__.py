@@ -11,7 +11,18 @@
     score_map.values, score_map.peaks()                           # (2, H, W), cosine; (2, 2) in pixels of the image
 """
 
-from .predictor import Pose, PosePredictor, check_boxes, check_image, clip_box
+from typing import Any
+
+from .pose import Pose, check_boxes, check_image, clip_box
 from .score_map import ScoreMap, cells_to_image
 
 __all__ = ['Pose', 'PosePredictor', 'ScoreMap', 'cells_to_image', 'check_boxes', 'check_image', 'clip_box']
+
+
+def __getattr__(name: str) -> Any:
+    """Import the predictor when it is asked for: it needs torch and MMPose, and the rest needs neither."""
+    if name != 'PosePredictor':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .predictor import PosePredictor
+
+    return PosePredictor

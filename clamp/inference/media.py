@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.coco import read_boxes
-
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
 STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts')  # they do not say how many frames they have
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.3gp', *STREAMS)
@@ -84,6 +82,8 @@ class CocoBoxes:
     """
 
     def __init__(self, path: str):
+        from ..datasets.coco import read_boxes  # here, as images without boxes need no MMEngine
+
         self.path = path
         coco = read_boxes(path)
         by_id: dict[int, list] = {image['id']: [] for image in coco['images']}

@@ -1,9 +1,6 @@
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import PIL.Image
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
@@ -13,37 +10,15 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
+from .. import register  # noqa: F401
 from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
 from ..datasets.keypoint_choice import describe_names
-from ..onnx.estimator import ONNXHead, onnx_estimator, read_metadata
+from ..onnx.estimator import ONNXHead, onnx_estimator
+from ..onnx.graph import open_graph
 from ..pretrained import find_model
 from ..settings import override
-from .media import read_image, to_rgb
+from .pose import Image, Pose, animals, batched, check_list, clip_box
 from .score_map import ScoreMap, cells_to_image
-
-Image = np.ndarray | PIL.Image.Image | str | os.PathLike
-
-
-@dataclass(frozen=True)
-class Pose:
-    """One animal of an image.
-
-    Attributes:
-        box (np.ndarray): (4,), the box asked for: x, y, width, height, in pixels of the image.
-        keypoints (np.ndarray): (K, 2), (x, y) in pixels of the image, in the order of the predictor's
-            ``keypoint_names``.
-        scores (np.ndarray): (K,), the heatmaps' maxima.
-    """
-
-    box: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def score(self) -> float:
-        """Score of the animal as MMPose's CocoMetric computes it: the mean of the keypoints' scores above 0.2, or 0."""
-        certain = self.scores[self.scores > 0.2]
-        return float(certain.mean()) if len(certain) else 0.0
 
 
 class PosePredictor:
@@ -89,7 +64,7 @@ class PosePredictor:
         exported = str(checkpoint).endswith('.onnx')
         if exported:
             self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint, any_names=True))
-            if (asked := read_metadata(checkpoint)['prompts']) not in (None, self.keypoint_names):
+            if (asked := open_graph(checkpoint)[1]['prompts']) not in (None, self.keypoint_names):
                 self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked))
         else:
             self.model = MODELS.build(self.cfg.model)
@@ -210,21 +185,10 @@ class PosePredictor:
 
     def _batches(self, images: Sequence[Image], boxes: Sequence | None, batch_size: int) -> Iterator[tuple]:
         """Yield the images' indices, the boxes and the collated batch, for ``batch_size`` animals at a time."""
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}, but should be 1 or more.')
-        if boxes is not None and len(boxes) != len(images):
-            raise ValueError(f'There are {len(images)} images, but boxes of {len(boxes)}: give one entry for each.')
-        waiting: list[tuple] = []
-        for index, image in enumerate(images):
-            pixels = load_image(image)
-            height, width = pixels.shape[:2]
-            for box in check_boxes([[0, 0, width, height]] if boxes is None or boxes[index] is None else boxes[index]):
-                waiting.append((index, box, self._sample(pixels, box)))
-                if len(waiting) == batch_size:
-                    yield self._collate(waiting)
-                    waiting = []
-        if waiting:
-            yield self._collate(waiting)
+        crops = ((index, box, self._sample(pixels, box)) for index, pixels, box in animals(images, boxes))
+        for batch in batched(crops, batch_size):
+            indices, crop_boxes, samples = zip(*batch)
+            yield indices, crop_boxes, pseudo_collate(samples)
 
     def _sample(self, image: np.ndarray, box: np.ndarray) -> dict:
         corners = clip_box(box, *image.shape[1::-1])
@@ -237,77 +201,3 @@ class PosePredictor:
                 **{key: self.metainfo[key] for key in ('dataset_name', 'flip_indices', 'skeleton_links')},
             )
         )
-
-    @staticmethod
-    def _collate(waiting: list[tuple]) -> tuple:
-        indices, boxes, samples = zip(*waiting)
-        return indices, boxes, pseudo_collate(samples)
-
-
-def check_list(images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images.
-
-    Raises:
-        ValueError: If it is one image: a path is a sequence too, and so is an array.
-    """
-    if isinstance(images, PIL.Image.Image | str | os.PathLike) or getattr(images, 'ndim', 4) == 3:
-        raise ValueError('images should be a list: predictor([image]), and boxes=[[box]] for the box of one animal.')
-    return images
-
-
-def load_image(image: Image) -> np.ndarray:
-    """Return an array, an image of Pillow or that of a path as (H, W, 3), uint8, RGB.
-
-    Raises:
-        FileNotFoundError, ValueError: If it cannot be read, is no image, or is an array of another kind.
-    """
-    if isinstance(image, np.ndarray):
-        return check_image(image)
-    if isinstance(image, PIL.Image.Image):
-        return to_rgb(image)
-    if isinstance(image, str | os.PathLike):
-        return read_image(image)
-    raise ValueError(f"An image should be a path, an array or Pillow's, but is a {type(image).__name__}.")
-
-
-def check_image(image: np.ndarray) -> np.ndarray:
-    """Return the image.
-
-    Raises:
-        ValueError: If it is not (H, W, 3), uint8.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(f'An image should be (H, W, 3), uint8, RGB, but is {image.shape}, {image.dtype}.')
-    return image
-
-
-def check_boxes(boxes: Sequence) -> np.ndarray:
-    """Return boxes as an array (N, 4).
-
-    Raises:
-        ValueError: If they are no (N, 4), or one is empty.
-    """
-    array = np.asarray(boxes, float)
-    if array.size == 0:
-        return array.reshape(0, 4)
-    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all() or (array[:, 2:] <= 0).any():
-        raise ValueError(f'Boxes should be (N, 4): x, y, width, height, both sizes positive, but are {boxes}.')
-    return array
-
-
-def clip_box(box: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return the corners of a box within an image, (4,): x1, y1, x2, y2, as MMPose's data sets clip it.
-
-    Args:
-        box (np.ndarray): (4,): x, y, width, height, in pixels.
-        width, height (int): Of the image.
-
-    Raises:
-        ValueError: If the box is outside the image.
-    """
-    corners = np.concatenate([box[:2], box[:2] + box[2:]]).clip(0, [width - 1, height - 1] * 2)
-    if (corners[2:] <= corners[:2]).any():
-        raise ValueError(
-            f'The box {np.asarray(box).tolist()} (x, y, width, height) is outside the image of {width}x{height}.'
-        )
-    return corners

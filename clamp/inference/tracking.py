@@ -12,7 +12,7 @@ from mmpose.evaluation.functional.nms import oks_iou
 from scipy.optimize import linear_sum_assignment
 
 from .media import Frame
-from .predictor import Pose
+from .pose import Pose
 
 PACE = 0.3  # how fast the estimate of an animal's motion follows, from frame to frame
 MARGIN = 1.25  # a box over the keypoints in it

@@ -5,17 +5,21 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from matplotlib.colors import Normalize
 
 from ..command_line import inside
-from ..visualization import draw_pose, overlay_score_map
+from ..visualization import draw_pose
 from ..visualization.identity import draw_identity
 from .media import Frame
-from .predictor import Pose, PosePredictor
+from .pose import Pose
 from .score_map import ScoreMap
+
+if TYPE_CHECKING:
+    from .exported import ExportedPredictor
+    from .predictor import PosePredictor
 
 TILE = 480  # of a drawn score map, in pixels of its longer side
 WIDEST = 8000  # picture, in pixels: MPEG-4 takes 8191
@@ -43,7 +47,7 @@ class PredictionWriter:
     def __init__(
         self,
         folder: Path,
-        predictor: PosePredictor,
+        predictor: 'PosePredictor | ExportedPredictor',
         texts: list[str] | None,
         skipped: list[str],
         pictures: bool = True,
@@ -185,6 +189,10 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
         np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``, or less where P W' would be too
         wide for a video; plain tiles without animals, as all frames of a video must be of one size.
     """
+    from matplotlib.colors import Normalize  # here, as poses alone need no matplotlib
+
+    from ..visualization.figures import overlay_score_map
+
     scale = min(TILE / max(image.shape[:2]), WIDEST / len(texts) / image.shape[1])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not maps:

@@ -1,5 +1,6 @@
 """The method, in the order of the data flow."""
 
+from .. import compat as compat  # first: it makes MMPose's models importable
 from .data_preprocessor import HeatmapDataPreprocessor
 from .open_vocabulary_data_preprocessor import OpenVocabularyDataPreprocessor
 from .topdown_heatmap_estimator import OpenVocabularyEstimator, TopdownHeatmapEstimator

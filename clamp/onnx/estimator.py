@@ -1,7 +1,6 @@
 """An exported model in the place of the one that it was made of: MMPose tests it as any other."""
 
-import json
-from pathlib import Path
+from .. import compat  # isort: skip  # noqa: F401  (before MMPose's models)
 
 import torch
 from mmengine.model import BaseModule
@@ -10,43 +9,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor
 
-
-def load_session(file: str | bytes):
-    """Return the ``onnxruntime.InferenceSession`` of a file, or of its content: on the CPU, as many threads as torch.
-
-    Raises:
-        ImportError: If ONNX Runtime is not installed.
-        ValueError: If the file is no ONNX graph.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError('ONNX Runtime is not installed: pip install onnxruntime.') from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
-    except Exception as error:
-        name = file if isinstance(file, str) else 'the graph'
-        raise ValueError(f'ONNX Runtime cannot load {name}: {str(error).splitlines()[0]}') from error
-
-
-def read_metadata(path: str) -> dict:
-    """Return the part of :func:`clamp.onnx.export.metadata` in a file that says how to test it.
-
-    Tools that change a file, such as those that quantise it, may add entries of their own.
-
-    Raises:
-        FileNotFoundError: If the file is not there.
-        ValueError: If it is no graph of ``tools/export_onnx.py``.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'The exported model {path} is not there (from {Path.cwd()}).')
-    values = load_session(path).get_modelmeta().custom_metadata_map
-    if 'clamp_version' not in values:
-        raise ValueError(f'{path} was not written by tools/export_onnx.py: it does not say what its keypoints are.')
-    names = ('keypoint_names', 'prompts', 'input_size', 'flip_test', 'decoded')
-    return {name: json.loads(values[name]) for name in names}
+from .graph import open_graph
 
 
 def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
@@ -63,7 +26,7 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
         FileNotFoundError: If the file is not there.
         ValueError: If it is no graph of ``tools/export_onnx.py``, or one of another input size or other keypoints.
     """
-    values = read_metadata(path)
+    _, values = open_graph(path)
     codec, head, k = model['head']['decoder'], model['head'], len(values['keypoint_names'])
     prompts = head.get('test_names') or head.get('prompt_learner', {}).get('keypoint_names')
     for name, got, expected in (
@@ -100,7 +63,7 @@ class ONNXBackbone(BaseModule):
 
     def __init__(self, path: str):
         super().__init__()
-        self.session = load_session(path)
+        self.session, _ = open_graph(path, threads=torch.get_num_threads())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run the graph.

@@ -11,11 +11,10 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
-import clamp
-
+from .. import __version__
 from ..keypoint_names import mirrored
 from ..models import PromptLearner
-from .estimator import load_session
+from .graph import load_session
 
 TOLERANCE = 1e-4  # most that a heatmap, whose peaks are about 1, may differ between ONNX and PyTorch
 
@@ -168,7 +167,7 @@ def metadata(model: nn.Module, metainfo: dict, flip_test: bool, decode: bool) ->
     codec, preprocessor = model.head.decoder, model.data_preprocessor
     learner = getattr(model.head, 'prompt_learner', None)
     values = dict(
-        clamp_version=clamp.__version__,
+        clamp_version=__version__,
         dataset=metainfo['dataset_name'],
         keypoint_names=list(metainfo['keypoint_id2name'].values()),
         prompts=learner and getattr(model.head, 'asked_names', learner.keypoint_names),
@@ -204,7 +203,7 @@ def verify(file: bytes, model: nn.Module, metainfo: dict, flip_test: bool, batch
     """
     width, height = model.head.decoder.input_size
     images = np.random.default_rng(0).integers(0, 256, (batch_size, 3, height, width), dtype=np.uint8)
-    session = load_session(file)
+    session = load_session(file, torch.get_num_threads())
     outputs = dict(zip((output.name for output in session.get_outputs()), session.run(None, dict(images=images))))
     expected = predict_heatmaps(model, images, metainfo['flip_indices'], flip_test)
     difference = float(np.abs(outputs['heatmaps'] - expected).max())

@@ -1,7 +1,10 @@
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-from mmpose.structures import PoseDataSample
-from mmpose.structures.bbox import get_warp_matrix
+
+if TYPE_CHECKING:
+    from mmpose.structures import PoseDataSample
 
 # colours of Okabe and Ito, which colour-blind readers tell apart, RGB
 SIDE_COLOURS = dict(left=(230, 159, 0), right=(86, 180, 233), middle=(240, 240, 240))
@@ -71,7 +74,7 @@ def draw_pose(
     return (image + (colour.astype(np.float32) - image) * weight).round().astype(np.uint8)
 
 
-def crop_animal(sample: PoseDataSample, size: int) -> tuple[np.ndarray, np.ndarray]:
+def crop_animal(sample: 'PoseDataSample', size: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut out what the network sees of an animal, at a size of its own.
 
     Args:
@@ -86,6 +89,8 @@ def crop_animal(sample: PoseDataSample, size: int) -> tuple[np.ndarray, np.ndarr
     Raises:
         FileNotFoundError, ValueError: If the image is not there, or cannot be read.
     """
+    from mmpose.structures.bbox import get_warp_matrix  # with torch, which drawing poses does not need
+
     meta = sample.metainfo
     image = cv2.imdecode(np.fromfile(meta['img_path'], np.uint8), cv2.IMREAD_COLOR)  # imread crashes if no UTF-8
     if image is None:
@@ -95,6 +100,6 @@ def crop_animal(sample: PoseDataSample, size: int) -> tuple[np.ndarray, np.ndarr
     return cv2.warpAffine(image, matrix, shape, flags=cv2.INTER_CUBIC)[..., ::-1].copy(), matrix
 
 
-def labelled_keypoints(sample: PoseDataSample) -> np.ndarray:
+def labelled_keypoints(sample: 'PoseDataSample') -> np.ndarray:
     """Return which keypoints of a sample have a ground truth, (K,), bool."""
     return sample.gt_instances.keypoints_visible[0].reshape(len(sample.gt_instances.keypoints[0]), -1)[:, 0] > 0

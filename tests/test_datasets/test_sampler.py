@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from mmpose.registry import DATA_SAMPLERS
 
-from clamp.datasets import LoadTrainImage, SeededIndex
+from clamp.datasets.loading import LoadTrainImage
+from clamp.datasets.sampler import SeededIndex
 
 
 def sampler(seed: int = 3, epoch: int = 0):

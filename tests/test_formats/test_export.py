@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clamp.formats import check_formats, export, read_tracks
+from clamp.formats import check_formats, export
 from clamp.formats.export import Source
+from clamp.formats.tracks import read_tracks
 
 POINTS = np.random.default_rng(0).uniform(0, 100, (5, 2, 3, 3)).round(2)  # frames, animals, keypoints, (x, y, score)
 NAMES = ['nose', 'tail root', 'left ear']

@@ -68,8 +68,6 @@ def test_both_pipelines_give_the_same_losses(head_type):
     """Three tensors, or MMPose's samples with heatmaps: the heads read one as the other."""
     from mmpose.registry import TRANSFORMS
 
-    from clamp import datasets  # noqa: F401
-
     codec = dict(type='MSRAHeatmap', input_size=(32, 32), heatmap_size=(8, 8), sigma=1)
     rng = np.random.default_rng(0)
     short, classic = [], []

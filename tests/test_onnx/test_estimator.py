@@ -7,8 +7,9 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from clamp.onnx import estimator
-from clamp.onnx.estimator import load_session, onnx_estimator, read_metadata
+from clamp.onnx import graph
+from clamp.onnx.estimator import onnx_estimator
+from clamp.onnx.graph import METADATA, load_session, open_graph
 from tests.test_models.test_clamp_head import K, msra_codec, packed_samples
 
 
@@ -17,9 +18,8 @@ class Session:
 
     def __init__(self, flip_test: bool, decoded: bool):
         self.decoded, self.passes = decoded, 0
-        self.values = dict(
-            keypoint_names=['a', 'b', 'c'], prompts=None, input_size=[32, 32], flip_test=flip_test, decoded=decoded
-        )
+        self.values = dict.fromkeys(METADATA) | dict(keypoint_names=['a', 'b', 'c'], input_size=[32, 32])
+        self.values |= dict(flip_test=flip_test, decoded=decoded)
 
     def get_modelmeta(self) -> SimpleNamespace:
         values = self.values | dict(clamp_version='1')
@@ -40,7 +40,7 @@ def test_what_the_graph_has_decoded_is_what_is_evaluated(decoded, flip_test, tmp
     """Heatmaps and keypoints of the graph say different things: the keypoints count, where there are any."""
     session, path = Session(flip_test, decoded), tmp_path / 'model.onnx'
     path.touch()
-    monkeypatch.setattr(estimator, 'load_session', lambda file: session)
+    monkeypatch.setattr(graph, 'load_session', lambda file, threads: session)
     config = dict(
         type='TopdownHeatmapEstimator',
         data_preprocessor=dict(type='HeatmapDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3),
@@ -81,11 +81,11 @@ def test_files_that_are_no_export_are_refused(tmp_path):
     path = tmp_path / 'model.onnx'
     path.write_bytes(b'no graph')
     with pytest.raises(ValueError, match=r'ONNX Runtime cannot load .*model\.onnx'):
-        read_metadata(str(path))
+        open_graph(str(path))
     value = onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [1])
     other = onnx.helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node('Identity', ['x'], ['y'])], 'other', [value], [other])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)], ir_version=10)
     onnx.save(model, path)
     with pytest.raises(ValueError, match=r'was not written by tools/export_onnx\.py'):
-        read_metadata(str(path))
+        open_graph(str(path))

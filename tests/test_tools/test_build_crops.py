@@ -120,8 +120,9 @@ def test_size_is_foretold(root, capsys):
     foretold = float(capsys.readouterr().out.split(': ')[-1].split(' GB')[0])
     written = sum(path.stat().st_size for path in (build(root) / 'data/crops').iterdir())
     assert foretold == round(written / 1e9, 2)
-    pixels = [tool.foretell(tool.plan(Config.fromfile(write_config(root)).train_dataloader.dataset, tool.parse_args(
-        ['c', 'o', '--format', name]))[2], name) for name in ('bmp', 'jpg')]  # fmt: skip
+    config = write_config(root)
+    pixels = [tool.foretell(tool.plan(Config.fromfile(config).train_dataloader.dataset, tool.parse_args(
+        [config, 'o', '--format', name]))[2], name) for name in ('bmp', 'jpg')]  # fmt: skip
     assert abs(pixels[0] - written) < 1000  # a header and padded rows
     assert pixels[1] < pixels[0] / 4
 

@@ -64,8 +64,9 @@ def test_the_table_and_the_json(capsys, tmp_path):
 
 
 def test_mistakes_are_one_line(capsys):
-    with pytest.raises(SystemExit, match=r'error: .*nowhere\.py'):
+    with pytest.raises(SystemExit):
         main(['configs/nowhere.py'])
+    assert 'error: argument CONFIG: configs/nowhere.py is not there' in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r'error: .*do not tile an input of 250x256'):
         main(['configs/ap10k/simplebaseline_vitb.py', '--size', '250', '256'])
 

@@ -91,6 +91,7 @@ def test_refuses_other_files_and_writes_nothing(tmp_path, content, message):
 def test_overwrites_nothing(tmp_path, capsys):
     out = tmp_path / 'new.pth'
     out.write_text('precious')
+    (tmp_path / 'old.pth').touch()
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'old.pth'), str(out)])
     assert 'is there already' in capsys.readouterr().err

@@ -17,9 +17,8 @@ from tests.conftest import load_tool
 
 @pytest.fixture
 def tool(monkeypatch):
-    module = load_tool('predict')
-    monkeypatch.setattr(module, 'PosePredictor', FakePredictor)
-    return module
+    monkeypatch.setattr('clamp.inference.predictor.PosePredictor', FakePredictor)
+    return load_tool('predict')
 
 
 class FakePredictor:

@@ -18,19 +18,11 @@ REPOSITORY = Path(__file__).parents[2]
 CONFIGS = [str(REPOSITORY / f'configs/demo/{name}_tiny.py') for name in ('clamp', 'simplebaseline')]
 
 
-@pytest.mark.parametrize(
-    ('args', 'message'),
-    [
-        (['no/config.py', 'no.pth'], 'no/config.py'),
-        ([CONFIGS[0], 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
-    ],
-)
-def test_errors_are_one_line(args, message, monkeypatch, tmp_path):
+def test_errors_are_one_line(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as error:
+    args = [CONFIGS[0], CONFIGS[0], '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/']
+    with pytest.raises(SystemExit, match=r'^error: [^\n]*nowhere/annotations/[^\n]*$'):
         load_tool('report').main(args)
-    assert str(error.value).startswith('error: ')
-    assert message in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -319,7 +319,6 @@ def test_missing_annotations_are_made(workplace, capsys):
             ['2', '--rows', 'clamp_r50_20shot', '--seeds', '0'],
             'data/ap10k/annotations/ap10k-train-split1.json is not there',
         ),
-        (['demo', '--tables', 'no.json'], 'no.json'),
         ([*ONE, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
     ],
 )

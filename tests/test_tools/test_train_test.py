@@ -24,15 +24,13 @@ CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
 @pytest.mark.parametrize(
     ('name', 'args', 'message'),
     [
-        ('train', ['no/config.py'], 'no/config.py'),
         ('train', [CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
         ('train', [CONFIG, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
-        ('test', ['no/config.py', 'no.pth'], 'no/config.py'),
         ('train', [CONFIG, '--cfg-options', 'data_root=nowhere/'], 'train_dataloader.dataset.data_root'),
         ('train', [CONFIG, '--launcher', 'pytorch'], 'tools/dist_train.sh'),
-        ('test', [CONFIG, 'no.pth', '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
-        ('test', [CONFIG, 'no.pth', '--cfg-options', 'codec.sigma=4'], 'model.head.decoder.sigma'),
-        ('test', [CONFIG, 'no.pth', '--launcher', 'slurm'], 'tools/slurm_train.sh'),
+        ('test', [CONFIG, CONFIG, '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
+        ('test', [CONFIG, CONFIG, '--cfg-options', 'codec.sigma=4'], 'model.head.decoder.sigma'),
+        ('test', [CONFIG, CONFIG, '--launcher', 'slurm'], 'tools/slurm_train.sh'),
     ],
 )
 def test_errors_are_one_line(name, args, message, monkeypatch, tmp_path):
@@ -86,8 +84,8 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     ('name', 'args', 'message'),
     [
         ('train', [CONFIG, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
-        ('test', [CONFIG, 'a.pth', '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
-        ('test', [CONFIG, 'a.pth', '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
+        ('test', [CONFIG, CONFIG, '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
+        ('test', [CONFIG, CONFIG, '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
     ],
 )
 def test_options_that_cannot_be_are_refused_by_the_parser(name, args, message, capsys, monkeypatch):

@@ -54,7 +54,7 @@ def error_of(tool, *args: str) -> str:
 
 def test_errors_name_what_is_wrong_before_the_work(visualize, folder):
     clamp = [CLAMP, 'clamp.pth', '--out', 'new.png']
-    assert 'no.pth is not there' in error_of(visualize, 'similarity', CLAMP, 'no.pth', '--out', 'new.pdf')
+    assert 'clamp_tiny.py cannot be read' in error_of(visualize, 'similarity', CLAMP, CLAMP, '--out', 'new.pdf')
     message = error_of(visualize, 'score-maps', *clamp, '--keypoints', 'nose', 'left paw')
     assert "no keypoint 'left paw'. Did you mean: left back paw, " in message
     message = error_of(visualize, 'score-maps', *clamp, '--images', '1000001', '7', 'dog.jpg')

@@ -1,0 +1,96 @@
+"""An exported model alone sees and says what it does in the place of the model of its config."""
+
+import json
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from clamp.checks import dataset_metainfo
+from clamp.inference import PosePredictor
+from clamp.inference.exported import ExportedPredictor
+from clamp.onnx import graph
+
+CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
+K = 17
+
+
+class Session:
+    """A graph whose keypoints are the brightest pixels of some rows of its input, and which keeps its inputs."""
+
+    def __init__(self, metainfo: dict, names: list[str], size: tuple[int, int], decoded: bool = True):
+        self.inputs = []
+        self.values = dict(
+            clamp_version='1',
+            keypoint_names=list(metainfo['keypoint_id2name'].values()),
+            prompts=names,
+            sigmas=metainfo['sigmas'].tolist(),
+            flip_indices=metainfo['flip_indices'],
+            skeleton_links=metainfo['skeleton_links'],
+            input_size=size,
+            flip_test=True,
+            decoded=decoded,
+        )
+
+    def get_modelmeta(self) -> SimpleNamespace:
+        return SimpleNamespace(custom_metadata_map={name: json.dumps(value) for name, value in self.values.items()})
+
+    def run(self, names: list[str] | None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        images = inputs['images']
+        self.inputs.append(images)
+        rows = np.arange(K) * (images.shape[2] // K)
+        columns = images[:, 0, rows].argmax(-1)  # (B, K)
+        keypoints = np.stack([columns, np.broadcast_to(rows, columns.shape)], axis=-1).astype(np.float32)
+        scores = images[:, 0, rows].max(-1).astype(np.float32) / 255
+        heatmaps = np.zeros((len(images), K, 32, 32), np.float32)
+        return [keypoints, scores] if names else [keypoints, scores, heatmaps]
+
+
+@pytest.fixture
+def session(monkeypatch, tmp_path) -> Session:
+    cfg = Config.fromfile(CONFIG)
+    metainfo, head = dataset_metainfo(cfg.test_dataloader.dataset), cfg.model.head
+    session = Session(metainfo, list(head.prompt_learner.keypoint_names), list(head.decoder.input_size))
+    monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
+    monkeypatch.chdir(tmp_path)
+    Path('model.onnx').touch()
+    return session
+
+
+def test_pixels_and_poses_are_those_of_mmposes_pipeline(session):
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in ((90, 120, 3), (200, 61, 3))]
+    boxes = [[[10, 5, 80, 70], [-20, 40.5, 60, 90]], None]  # the second one is in part outside
+    of_config = PosePredictor(CONFIG, 'model.onnx', 'cpu')
+    alone = ExportedPredictor('model.onnx')
+    expected, got = of_config(images, boxes, 2), alone(images, boxes, 2)
+    assert [len(batch) for batch in session.inputs] == [2, 1, 2, 1]
+    for theirs, ours in zip(session.inputs[:2], session.inputs[2:]):
+        np.testing.assert_array_less(np.abs(theirs.astype(int) - ours), 2)  # of 255
+        assert (theirs != ours).mean() < 0.01
+    assert [len(poses) for poses in got] == [2, 1]
+    for one, other in zip(chain(*expected), chain(*got)):
+        np.testing.assert_array_equal(one.box, other.box)
+        same = np.abs(one.keypoints - other.keypoints).max(1) < 1e-3
+        assert same.mean() > 0.9  # two pixels may be nearly as bright
+        np.testing.assert_allclose(one.scores, other.scores, atol=1.5 / 255)
+    assert alone.keypoint_names == of_config.keypoint_names
+    for key, value in alone.metainfo.items():
+        np.testing.assert_equal(np.asarray(value), np.asarray(of_config.metainfo[key]))
+
+
+def test_heatmaps_alone_do_not_say_how_they_are_decoded(session):
+    session.values['decoded'] = False
+    with pytest.raises(ValueError, match=r'gives heatmaps alone: export it with --decode, or name the config'):
+        ExportedPredictor('model.onnx')
+
+
+def test_files_that_are_no_export(session):
+    with pytest.raises(FileNotFoundError, match=r'no\.onnx is not there'):
+        ExportedPredictor('no.onnx')
+    del session.values['clamp_version']
+    with pytest.raises(ValueError, match=r'was not written by tools/export_onnx\.py'):
+        ExportedPredictor('model.onnx')
