@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
 from safetensors.torch import load_file
 
+from .combined_checks import check_absent, check_evaluator, check_parts
 from .datasets import coco, door
+from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
@@ -60,11 +60,6 @@ def read_config(path: str, options: dict | None = None) -> Config:
     return cfg
 
 
-def dataset_metainfo(dataset: dict) -> dict:
-    """Return MMPose's parsed description of a data set config's keypoints: names, flip indices, sigmas, colours."""
-    return parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO))
-
-
 def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
     """Check the data, the keypoints, their names and the CLIP that a config asks for.
 
@@ -81,12 +76,15 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        if loader and 'ann_file' in loader.dataset:
+        if loader and any('ann_file' in dataset for dataset in parts_of(loader.dataset)):
             check_keypoint_number(cfg.model, loader.dataset)
-            check_data(loader.dataset, test=split != 'train')
+            check_parts(loader.dataset)
+            for dataset in parts_of(loader.dataset):
+                check_data(dataset, test=split != 'train')
             check_evaluator(cfg, split)
     if 'train' in splits:
         check_targets(cfg)
+        check_absent(cfg)
     check_sizes(cfg.model)
     learner = cfg.model.head.get('prompt_learner') or {}
     image_tower, text_tower = cfg.model.backbone.get('clip'), learner.get('text_encoder')
@@ -138,11 +136,6 @@ def check_targets(cfg: Config) -> None:
     for place, found in places.items():
         if found != codec:
             raise ValueError(f'{place} is {found}, model.head.decoder is {codec}. Both are the codec of the data set.')
-
-
-def annotation_path(dataset: dict) -> str:
-    """Return the path of a data set config's annotation file."""
-    return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
 
 
 def check_keypoint_number(model: dict, dataset: dict) -> None:
@@ -201,22 +194,6 @@ def check_data(dataset: dict, test: bool = False) -> None:
     coco.refuse(path, door.fill_sizes(images, folder))
     coco.refuse(path, door.compare_sizes(images, folder))
     door.check_use(path, content, test)
-
-
-def check_evaluator(cfg: Config, split: str) -> None:
-    """Check that loader and evaluator read the same annotations: the metric counts every image of its own file.
-
-    Raises:
-        ValueError: If they do not.
-    """
-    evaluators = cfg.get(f'{split}_evaluator') or []
-    path = annotation_path(cfg[f'{split}_dataloader'].dataset)
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        if osp.normpath(evaluator.get('ann_file', path)) != osp.normpath(path):
-            raise ValueError(
-                f'{split}_dataloader reads {path}, but {split}_evaluator reads {evaluator.ann_file}. AP would be '
-                'wrong: name the same file in both.'
-            )
 
 
 def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:

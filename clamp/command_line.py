@@ -5,6 +5,7 @@ long to import is not imported here, so that ``--help`` and a wrong argument are
 """
 
 import argparse
+import math
 import os
 import tempfile
 import unicodedata
@@ -112,6 +113,17 @@ def at_least(minimum: int) -> Callable[[str], int]:
         return number
 
     return check
+
+
+def box(text: str) -> list[float]:
+    """Return a box, x, y, width and height in pixels: a ``type`` for an argument of :mod:`argparse`."""
+    try:
+        numbers = [float(number) for number in text.split(',')]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
+        raise argparse.ArgumentTypeError(f'{text} should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive')
+    return numbers
 
 
 def check_printable(*texts: str) -> None:

@@ -88,7 +88,10 @@ def allow_mmengine_checkpoints() -> None:
     dtypes = {type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'b1')}
     safe = [HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes]
     safe += [(reconstruct, 'numpy.core.multiarray._reconstruct'), (scalar, 'numpy.core.multiarray.scalar')]
-    safe += [(_statistics_method, 'builtins.getattr')]
+    safe += [
+        (_statistics_method, 'builtins.getattr'),
+        bytes,
+    ]  # of an array of no elements, such as a skeleton without links
     torch.serialization.add_safe_globals(safe)
 
 

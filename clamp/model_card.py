@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from . import __version__
-from .checks import dataset_metainfo
+from .datasets.metainfo import dataset_metainfo
 
 if TYPE_CHECKING:
     from .publish import Notes

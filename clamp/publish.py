@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mmpose
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import MODELS
 from safetensors.torch import save_file
 from torch import Tensor
 
 from .checks import check_checkpoint, check_config
+from .datasets.metainfo import raw_metainfo
 from .model_card import model_card
 from .onnx.estimator import onnx_estimator
 from .pretrained import CARD, CONFIG, EXPORTED, KEPT, TEXT_MODEL, TEXT_MODEL_KEYS, WEIGHTS, read_published_config
@@ -115,17 +115,8 @@ def published_config(cfg: Config) -> dict:
     kept = {key: cfg[key] for key in KEPT if key in cfg}
     config = _without_sources(Config(kept).to_dict())
     dataset = config['test_dataloader']['dataset']
-    dataset['metainfo'] = dataset_info(cfg.test_dataloader.dataset)
+    dataset['metainfo'] = raw_metainfo(cfg.test_dataloader.dataset)
     return config
-
-
-def dataset_info(dataset: dict) -> dict:
-    """Return the metainfo of a data set config, out of the file that it may name."""
-    info = dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO)
-    if path := info.get('from_file'):
-        in_mmpose = Path(mmpose.__file__).parent / '.mim' / 'configs/_base_/datasets' / Path(path).name
-        info = Config.fromfile(path if Path(path).is_file() else in_mmpose).dataset_info.to_dict()
-    return info
 
 
 def _without_sources(data: Any) -> Any:

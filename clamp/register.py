@@ -2,8 +2,8 @@
 
 from . import compat  # first: it makes MMPose importable on today's stack
 from . import checkpoints, engine, models
-from .datasets import augmentation, door, loading, packing, sampler
-from .evaluation import named_keypoint_metric
+from .datasets import augmentation, door, loading, packing, sampler, union
+from .evaluation import many_datasets_evaluator, named_coco_metric, named_keypoint_metric
 from .visualization import hook
 
 __all__ = [
@@ -14,10 +14,13 @@ __all__ = [
     'engine',
     'hook',
     'loading',
+    'many_datasets_evaluator',
     'models',
+    'named_coco_metric',
     'named_keypoint_metric',
     'packing',
     'sampler',
+    'union',
 ]
 
 door.guard_mmpose()

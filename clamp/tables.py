@@ -5,8 +5,8 @@ config, paper}`` and may have any of the last four keys of its table too, which 
 
 - ``config``: the path of a config, from the root of the repository.
 - ``paper``: the paper's numbers in percent, in the order of ``metrics``; may be left out.
-- ``test``: the annotation file that the row is measured on.
-- ``make``: the command that makes the annotation files if they are missing, with ``{seed}`` for the draw.
+- ``test``: the annotation file that the row is measured on; several, of combined data sets, with `` + `` between them.
+- ``make``: the command that makes the annotation files if they are missing, with ``{seed}`` for the draw; or a list.
 - ``options``, ``variant``: settings that replace those of the config, and the name of what they make of it.
 
 ``metrics`` are the short names of ``METRICS``, or names as the evaluator has them. With ``folds``, a list of words, a
@@ -22,6 +22,9 @@ METRICS = {
     'AP': 'coco/AP', 'AP50': 'coco/AP .5', 'AP75': 'coco/AP .75', 'APM': 'coco/AP (M)', 'APL': 'coco/AP (L)',
     'AR': 'coco/AR',
 }  # fmt: skip
+
+
+ALL_OF = ' + '  # between annotation files of data sets that are combined
 
 
 def read_tables(path: Path) -> dict[str, dict]:
@@ -49,7 +52,7 @@ def fold_row(row: dict, fold: str | None) -> dict:
     group = '_'.join(filter(None, (Path(row['config']).stem, row.get('variant'))))
     if fold is None:
         return row | dict(key=group, group=group)
-    filled = {key: row[key].replace('{fold}', fold) for key in ('test', 'make') if key in row}
+    filled = {key: row[key].replace('{fold}', fold) for key in ('test', 'make') if isinstance(row.get(key), str)}
     return row | filled | dict(key=f'{group}_{fold}', group=group, fold=fold)
 
 
@@ -141,7 +144,7 @@ def to_markdown(summary: dict) -> str:
     head = ['row', 'config', *(['tested on'] if len(tests) > 1 else []), 'seeds', *summary['metrics']]
     lines = [head, ['---'] * len(head)]
     for row in rows:
-        tested_on = [Path(row['test']).stem] if len(tests) > 1 else []
+        tested_on = [', '.join(Path(file).stem for file in row['test'].split(ALL_OF))] if len(tests) > 1 else []
         cells = [cell(row['ours'][name], row['paper'].get(name)) for name in summary['metrics']]
         seeds = ' '.join(dict.fromkeys(str(run['seed']) for run in row['runs'])) or '-'
         lines.append([row['name'], row['key'], *tested_on, seeds, *cells])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clamp.command_line import at_least, check_printable, inside, model_names, output_file, output_folder
+from clamp.command_line import at_least, box, check_printable, inside, model_names, output_file, output_folder
 from tests.conftest import load_tool
 
 
@@ -120,3 +120,12 @@ def test_tools_refuse_what_cannot_be_meant(tool, option, wrong, capsys, monkeypa
         load_tool(tool).main([*args, wrong])
     assert error.value.code == 2
     assert f'argument {option}: {wrong} ' in capsys.readouterr().err
+
+
+def test_a_box():
+    assert box('1,2.5,3,4') == [1, 2.5, 3, 4]
+    for text in ('1,2,3', '1,2,0,4', '1,2,nan,4', 'a,b,c,d', ''):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match='should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive'
+        ):
+            box(text)

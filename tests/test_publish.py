@@ -190,10 +190,11 @@ def test_the_model_of_a_command_line(folder, checkpoint, monkeypatch):
     assert split_model([str(folder), 'a.jpg']) == (*paths, ['a.jpg'])
     assert split_model(['a.onnx', 'a.jpg']) == (None, 'a.onnx', ['a.jpg'])
     assert split_model([CONFIG, checkpoint, 'a.jpg', 'b']) == (CONFIG, checkpoint, ['a.jpg', 'b'])
-    with pytest.raises(FileNotFoundError, match='No model comes with this package'):
-        split_model(['a.jpg'])
     monkeypatch.setattr(pretrained, 'DEFAULT', folder)
     assert split_model(['a.jpg', 'b.jpg']) == (*paths, ['a.jpg', 'b.jpg'])
+    monkeypatch.setattr(pretrained, 'DEFAULT', folder / 'none')
+    with pytest.raises(FileNotFoundError, match='No model comes with this package'):
+        split_model(['a.jpg'])
 
 
 @pytest.mark.parametrize(

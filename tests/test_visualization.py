@@ -14,7 +14,7 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose.structures import PoseDataSample
 
 from clamp.models.clamp_head import keypoint_fractions
-from clamp.visualization import SIDE_COLOURS, crop_animal, draw_pose, keypoint_sides
+from clamp.visualization import SIDE_COLOURS, crop_animal, draw_names, draw_pose, keypoint_sides
 from clamp.visualization.figures import overlay_score_map, plot_poses, plot_similarity, save_figure
 from clamp.visualization.hook import ScoreMapHook
 from clamp.visualization.prompts import mean_similarity, view_prompts
@@ -63,9 +63,27 @@ def test_a_pose_is_drawn_where_and_as_it_is():
 def test_scores_and_alpha_are_opacities():
     image = np.full((64, 64, 3), 100, np.uint8)
     drawn = draw_pose(image, POINTS, METAINFO, scores=np.array([0.5, 0, 1, 7]), alpha=0.5)
-    assert drawn[10, 10] == pytest.approx(100 + 0.25 * (np.array(SIDE_COLOURS['left']) - 100), abs=1)
-    assert (drawn[10, 50] == 100).all()
+    assert drawn[10, 10] == pytest.approx(100 + 0.5 * 0.7 * (np.array(SIDE_COLOURS['left']) - 100), abs=1)
+    assert drawn[10, 50] == pytest.approx(100 + 0.5 * 0.4 * (np.array(SIDE_COLOURS['right']) - 100), abs=1)
     assert drawn[55, 30] == pytest.approx(100 + 0.5 * (np.array(SIDE_COLOURS['middle']) - 100), abs=1)
+
+
+def test_a_white_line_on_white_has_a_black_edge():
+    drawn = draw_pose(np.full((64, 64, 3), 255, np.uint8), POINTS, METAINFO)
+    across = drawn[43, 20:41].mean(1)  # the line from the nose to the tail is at column 30
+    assert across[10] == 240
+    assert across.min() < 60
+    assert (across[[0, -1]] == 255).all()
+
+
+def test_names_are_beside_their_keypoints():
+    image = np.full((64, 200, 3), 100, np.uint8)
+    drawn = draw_names(image, np.array([[20.0, 30.0]]), ['nose'])
+    changed = np.argwhere((drawn != 100).any(2))
+    assert (image == 100).all()
+    assert 20 < changed[:, 1].min() < 30
+    assert changed[:, 0].min() > 15
+    assert changed[:, 0].max() < 45
 
 
 def test_the_overlay_is_half_pixel_aligned_and_keeps_the_order():

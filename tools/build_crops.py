@@ -45,10 +45,11 @@ from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp.register  # noqa: F401
-from clamp.checks import annotation_path, check_data, read_config
+from clamp.checks import check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
+from clamp.datasets.metainfo import annotation_path
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
 

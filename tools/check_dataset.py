@@ -2,19 +2,24 @@
 
     python tools/check_dataset.py configs/ap10k/clamp_vitb.py
     python tools/check_dataset.py --train train.json --val val.json --img-root data/ap10k/data --metainfo ap10k
+    python tools/check_dataset.py configs/animalpose/clamp_tiny.py --against data/ap10k/data --list shared.json
 
 Looks at the annotations and images of a config's loaders: files, ids, images shared between train and the others,
-categories, keypoints, boxes, left and right, prompts, and whether loader and evaluator name the same file.
+categories, keypoints, boxes, left and right, prompts, and whether loader and evaluator name the same file. Of a config
+that combines data sets, each is looked at for itself, and then whether one is trained on what another is tested on.
+With --against, it looks for the photographs that another data set has too, mirrored and cut out as well, and nothing
+else; docs/many_datasets.md says how, and what it finds.
 Exit status: 0, 1 if there is an error among the findings, 2 if the arguments cannot be used.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
-from dataclasses import asdict
+from collections import defaultdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from clamp.command_line import input_path, output_file
 
@@ -32,9 +37,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--json', type=output_file('.json'), metavar='FILE.json', help='also write findings and counts there'
     )
     parser.add_argument('--fast', action='store_true', help='do not open the images')
+    parser.add_argument(
+        '--against',
+        type=input_path,
+        metavar='OTHER',
+        help='look for the photographs that this config or folder has too',
+    )
+    parser.add_argument(
+        '--list', type=output_file('.json'), metavar='FILE.json', help='with --against: write what was found there'
+    )
     args = parser.parse_args(argv)
     if bool(args.config) == bool(args.train or args.val) or bool(args.config) == bool(args.img_root):
         parser.error('give a config, or annotation files (--train, --val) with --img-root')
+    if args.list and not args.against:
+        parser.error('--list goes with --against')
     return args
 
 
@@ -47,48 +63,69 @@ from rich.table import Table
 
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
+from clamp.datasets.metainfo import parts_of, raw_metainfo
+from clamp.datasets.shared_images import find_shared, write_list
+
+IMAGES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 
 
-def load(args: argparse.Namespace) -> tuple[list[Part], dict[str, str], list[str] | None, list[Finding]]:
-    """Parts, the data set's keypoints with their mirror images, prompts, and what is wrong with the config."""
+class DataSet(NamedTuple):
+    """The parts of a data set, its keypoints with their mirror images, prompts (None: not known), and its name."""
+
+    parts: list[Part]
+    swaps: dict[str, str]
+    prompts: list[str] | None
+    name: str = ''
+
+
+def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
+    """The data sets of the arguments, and what is wrong with the config."""
     if not args.config:
         metainfo = args.metainfo if args.metainfo.endswith('.py') else f'configs/_base_/datasets/{args.metainfo}.py'
         parts = [Part(n, f, args.img_root, coco.load(f)) for n, f in (('train', args.train), ('val', args.val)) if f]
-        return parts, load_swaps({'from_file': metainfo}), None, []
-    from mmpose.registry import DATASETS
-
-    cfg, parts = Config.fromfile(args.config), []
-    for name in ('train', 'val', 'test'):
-        if 'ann_file' not in (dataset := dataset_of(cfg, name)):
-            continue
-        root = Path(dataset.get('data_root') or '')
-        ann_file, img_root = root / dataset['ann_file'], root / dataset.get('data_prefix', {}).get('img', '')
-        if ann_file not in [part.ann_file for part in parts if part.name != 'train']:
-            parts.append(Part(name, ann_file, img_root, coco.load(ann_file)))
-    if not parts:
+        return [DataSet(parts, load_swaps(dict(metainfo={'from_file': metainfo})), None)], []
+    cfg = Config.fromfile(args.config)
+    configs = by_name(cfg)
+    if not configs:
         raise ValueError(f'{args.config}: no loader has a dataset with an `ann_file`; name a config for training')
-    dataset = dataset_of(cfg, parts[0].name)
-    if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
+    datasets = []
+    for name, loaders in configs.items():
+        parts: dict[Path, Part] = {}
+        for split, dataset in loaders:
+            part = load_part(split, dataset)
+            parts.setdefault(part.ann_file if split != 'train' else Path(), part)
+        datasets.append(DataSet(list(parts.values()), load_swaps(loaders[0][1]), None, name))
+    if len(configs) > 1:
+        return datasets, []
+    if any(step['type'] == 'KeypointConverter' for step in loaders[0][1].get('pipeline', ())):
         raise ValueError(
             f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
             'files are checked. Give the config that takes all, or the files by --train and --val, with --metainfo'
         )
-    metainfo = dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', None)
-    if not metainfo:
-        raise ValueError(f'{args.config}: {dataset["type"]} is no data set of MMPose, and there is no `metainfo`')
-    return parts, load_swaps(metainfo), cfg.get('keypoint_names'), check_evaluators(cfg)
+    return [datasets[0]._replace(prompts=cfg.get('keypoint_names'))], check_evaluators(cfg)
 
 
-def load_swaps(metainfo: dict) -> dict[str, str]:
-    """The keypoints of an MMPose metainfo, in order, each with its mirror image: itself where it has none."""
-    if 'from_file' in metainfo:
-        packaged = Path(importlib.util.find_spec('mmpose').origin).parent / '.mim'
-        files = [f for f in (Path(metainfo['from_file']), packaged / metainfo['from_file']) if f.is_file()]
-        infos = [info for file in files if (info := Config.fromfile(file).get('dataset_info'))]
-        if not infos:
-            raise ValueError(f'{metainfo["from_file"]}: no file here or in MMPose that defines `dataset_info`')
-        metainfo = infos[0]
-    return {info['name']: info.get('swap') or info['name'] for info in metainfo['keypoint_info'].values()}
+def by_name(cfg: Config) -> dict[str, list[tuple[str, dict]]]:
+    """The loaders' data sets that have files: by the name of a combined one, '' where none are; split and config."""
+    found = defaultdict(list)
+    for split in ('train', 'val', 'test'):
+        dataset = dataset_of(cfg, split)
+        for part in parts_of(dataset):
+            if 'ann_file' in part:
+                found[raw_metainfo(part)['dataset_name'] if 'datasets' in dataset else ''].append((split, part))
+    return dict(found)
+
+
+def load_part(split: str, dataset: dict) -> Part:
+    root = Path(dataset.get('data_root') or '')
+    ann_file, img_root = root / dataset['ann_file'], root / dataset.get('data_prefix', {}).get('img', '')
+    return Part(split, ann_file, img_root, coco.load(ann_file))
+
+
+def load_swaps(dataset: dict) -> dict[str, str]:
+    """The keypoints of a data set config, in order, each with its mirror image: itself where it has none."""
+    infos = raw_metainfo(dataset)['keypoint_info'].values()
+    return {info['name']: info.get('swap') or info['name'] for info in infos}
 
 
 def dataset_of(cfg: Config, name: str) -> dict:
@@ -97,6 +134,63 @@ def dataset_of(cfg: Config, name: str) -> dict:
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset
+
+
+def images_of(parts: list[Part]) -> dict[str, Path]:
+    """The files of the images of some parts, by the name that the annotation file has for them.
+
+    Raises:
+        ValueError: If two images have one name.
+    """
+    found = {}
+    for part in parts:
+        for image in part.coco['images']:
+            path = part.img_root / image['file_name']
+            if found.setdefault(image['file_name'], path) != path:
+                raise ValueError(f'two images are named {image["file_name"]}: give a config of one data set')
+    return found
+
+
+def images_against(place: Path) -> dict[str, Path]:
+    """The files of the images of another data set, given as a config or as a folder."""
+    if place.is_dir():
+        files = sorted(path for path in place.rglob('*') if path.suffix.lower() in IMAGES)
+        return {str(path.relative_to(place)): path for path in files}
+    loaders = by_name(Config.fromfile(place)).values()
+    return images_of([load_part(split, dataset) for of_dataset in loaders for split, dataset in of_dataset])
+
+
+def audit_against(args: argparse.Namespace, datasets: list[DataSet]) -> int:
+    """Look for the photographs that another data set has too; returns the exit status."""
+    images, others = images_of([part for each in datasets for part in each.parts]), images_against(args.against)
+    if not others:
+        raise ValueError(f'there is no image in {args.against}')
+    print(f'looking for {len(images)} images among {len(others)} of {args.against} ...', flush=True)
+    pairs, broken = find_shared(images, others)
+    table = Table('image', f'lies to that of {args.against}', 'other', 'correlation')
+    for pair in pairs:
+        table.add_row(pair.image, pair.how, pair.other, f'{pair.correlation:.3f}')
+    console().print(table if pairs else 'no photograph is in both')
+    print(f'{len({pair.image for pair in pairs})} of {len(images)} images are in both')
+    if broken:
+        print(f'not looked at, for they are no images that can be read: {len(broken)}, such as {broken[0]}')
+    if args.list:
+        write_list(args.list, pairs, str(args.config or args.train or args.val), str(args.against))
+    return int(bool(pairs))
+
+
+def check_between(datasets: list[DataSet]) -> list[Finding]:
+    """Photographs that one of several data sets is trained on, and another one is tested on."""
+    findings = []
+    for one in datasets:
+        trained = images_of([part for part in one.parts if part.name == 'train'])
+        for other in datasets:
+            tested = images_of([part for part in other.parts if part.name != 'train'])
+            if one is not other and trained and tested:
+                pairs = [f'{p.image} = {p.other} ({p.how})' for p in find_shared(tested, trained)[0]]
+                what = f'photograph of {other.name} tested on is trained on in {one.name}'
+                findings += found('error', 'shared', 'between', what, pairs)
+    return findings
 
 
 def check_evaluators(cfg: Config) -> list[Finding]:
@@ -116,25 +210,34 @@ def check_evaluators(cfg: Config) -> list[Finding]:
     return findings
 
 
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
+
+
 def show(parts: list[Part], findings: list[Finding]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
     table = Table('family', 'species', *(f'{part.name}\n{part.ann_file.name}' for part in parts))
     counts = [count_species(part) for part in parts]
     for taxon in sorted(set().union(*counts), key=lambda taxon: (taxon.family or '', taxon.species)):
         table.add_row(taxon.family or '?', taxon.species, *(str(count[taxon]) for count in counts))
     table.add_row('', 'images', *(str(len(part.coco['images'])) for part in parts))
-    console.print(table)
+    console().print(table)
     table = Table('level', 'part', 'check', 'count', 'finding', 'such as')
     for f in findings:
         table.add_row(f.level, f.part, f.check, str(f.count), f.message, ', '.join(f.examples))
-    console.print(table if findings else 'nothing found')
+    console().print(table if findings else 'no errors, no warnings')
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        parts, swaps, prompts, findings = load(args)
-        findings += check(parts, swaps, prompts, decode=not args.fast)
+        datasets, findings = load(args)
+        if args.against:
+            return audit_against(args, datasets)
+        for each in datasets:
+            of_dataset = check(each.parts, each.swaps, each.prompts, decode=not args.fast)
+            findings += [replace(f, part=f'{each.name} {f.part}'.strip()) for f in of_dataset]
+        if not args.fast:
+            findings += check_between(datasets)
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and error.filename:
             error = f'{error.filename}: {error.strerror}; get the data, or mend the path'
@@ -142,7 +245,8 @@ def main(argv: list[str] | None = None) -> int:
             error = f'an entry of the config has no {error}'
         print(f'error: {error}', file=sys.stderr)
         return 2
-    show(parts, findings)
+    parts = [part._replace(name=f'{each.name} {part.name}'.strip()) for each in datasets for part in each.parts]
+    show(parts, sorted(findings, key=lambda f: ('error', 'warning', 'note').index(f.level)))
     if args.json:
         counts = {
             part.name: [[*taxon, n] for taxon, n in sorted(count_species(part).items(), key=str)] for part in parts

@@ -21,7 +21,11 @@ from clamp.command_line import Options, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Count parameters and multiply-accumulates at inference (Table 7).')
+    parser = argparse.ArgumentParser(
+        description='Count parameters and multiply-accumulates at inference (Table 7).',
+        epilog=__doc__.split('\n\n')[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('configs', type=input_file, nargs='*', metavar='CONFIG', help='config files')
     parser.add_argument('--all', action='store_true', help='the models of open_clip in place of configs')
     parser.add_argument(

@@ -1,4 +1,6 @@
-"""Convert a checkpoint of the authors' released code (MMPose 0.x): python tools/convert_checkpoint.py OLD.pth NEW.pth
+"""Convert a checkpoint of the authors' released code (MMPose 0.x, https://github.com/xuzhang1199/CLAMP).
+
+    python tools/convert_checkpoint.py OLD.pth NEW.pth
 
 Prints the config that goes with it. The config has what the released models do differently (docs/differences.md).
 """
@@ -12,7 +14,7 @@ from clamp.command_line import input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Convert a checkpoint of the authors' released code (MMPose 0.x).")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('released', type=input_file, help='released checkpoint (.pth)')
     parser.add_argument('out', type=output_file(), help='checkpoint to write')
     parser.add_argument(

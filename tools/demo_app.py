@@ -1,4 +1,8 @@
-"""Show poses and score maps of own images in the browser: python tools/demo_app.py CONFIG CHECKPOINT
+"""Show poses and score maps of own images in the browser.
+
+    python tools/demo_app.py
+    python tools/demo_app.py CONFIG CHECKPOINT
+    python tools/demo_app.py MODEL_FOLDER --detector
 
 Then open http://127.0.0.1:7860. It works without a network, and only this machine can reach it.
 """
@@ -17,11 +21,13 @@ from clamp.command_line import Options, at_least, check_model, config_or_model, 
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Show poses and score maps of own images in the browser.')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         'config',
         type=config_or_model,
-        help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone',
+        nargs='?',
+        help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone (default: the model that '
+        'comes with the package)',
     )
     parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
     parser.add_argument(
@@ -36,7 +42,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     args = parser.parse_args(argv)
-    check_model(parser, args.config, args.checkpoint)
+    if args.config:
+        check_model(parser, args.config, args.checkpoint)
     return args
 
 
@@ -45,7 +52,7 @@ if __name__ == '__main__':
 
 from clamp.inference import PosePredictor
 from clamp.inference.detection import AnimalDetector
-from clamp.pretrained import find_model
+from clamp.pretrained import default_model, find_model
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -57,7 +64,9 @@ def serve(args: argparse.Namespace) -> None:
     """
     from clamp.app import PoseDemo  # here, so that --help needs no gradio
 
-    predictor = PosePredictor(*find_model(args.config, args.checkpoint), args.device, args.cfg_options)
+    predictor = PosePredictor(
+        *find_model(args.config or default_model(), args.checkpoint), args.device, args.cfg_options
+    )
     detector = AnimalDetector(args.detector or None, device=args.device) if args.detector is not None else None
     demo = PoseDemo(predictor, detector)
     url = demo.launch(args.host, args.port)

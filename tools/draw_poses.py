@@ -1,4 +1,7 @@
-"""Draw true beside predicted poses: python tools/draw_poses.py CONFIG CHECKPOINT --out poses.png"""
+"""Draw true beside predicted poses of some animals of the test set.
+
+python tools/draw_poses.py CONFIG CHECKPOINT --number 3 --out poses.png
+"""
 
 import argparse
 import sys
@@ -7,7 +10,7 @@ from clamp.command_line import Options, at_least, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Draw true beside predicted poses of some animals of the test set.')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=input_file, help='config file')
     parser.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
     parser.add_argument(

@@ -57,8 +57,9 @@ from rich.table import Table
 from torch import nn
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, dataset_metainfo, read_config
+from clamp.checks import check_checkpoint, read_config
 from clamp.datasets.keypoint_choice import describe_names
+from clamp.datasets.metainfo import dataset_metainfo
 from clamp.pretrained import find_model
 
 BATCH_SIZES = (1, 8)

@@ -8,6 +8,8 @@ Every split is a COCO JSON beside a manifest, in the folder `splits` next to its
     python tools/make_splits.py unseen animalpose_trainval.json --species cat
     python tools/make_splits.py fraction person_keypoints_train2017.json --percent 5 --seed 1
     python tools/make_splits.py holdout animalpose_train.json --percent 20
+    python tools/make_splits.py relabel animalpose_train.json --name pets --species dog cat --keypoints Nose=snout
+    python tools/make_splits.py without animalpose_train.json --list shared.json
     python tools/make_splits.py verify splits/*.manifest.json
 
 docs/protocols.md says what is drawn, and why.
@@ -25,7 +27,7 @@ from clamp.command_line import input_path, inside
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(
-        dest='command', required=True, metavar='{fewshot,zeroshot,unseen,fraction,holdout,verify}'
+        dest='command', required=True, metavar='{fewshot,zeroshot,unseen,fraction,holdout,relabel,without,verify}'
     )
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument('ann', type=input_path, help='COCO annotation file to draw from')
@@ -66,6 +68,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     held.add_argument('--percent', type=float, required=True, metavar='P', help='percentage of the images to hold out')
 
+    other = commands.add_parser(
+        'relabel', parents=[written], help='some species and keypoints, by other names: a data set as another would be'
+    )
+    other.add_argument('ann', type=Path, help='COCO annotation file')
+    other.add_argument('--name', required=True, help="the part's, in its file name")
+    other.add_argument('--species', nargs='+', required=True, help='those to keep, such as dog cat')
+    other.add_argument(
+        '--keypoints',
+        nargs='+',
+        metavar='OLD=NEW',
+        help='those to keep, in the order to be, each with its new name (default: all, as they are)',
+    )
+
+    less = commands.add_parser('without', parents=[written], help='all but the images that another data set has too')
+    less.add_argument('ann', type=Path, help='COCO annotation file')
+    less.add_argument(
+        '--list', type=Path, required=True, metavar='SHARED.json', help='of tools/check_dataset.py --against'
+    )
+
     check = commands.add_parser('verify', help='rebuild splits from their sources, and compare')
     check.add_argument('manifests', type=Path, nargs='+', metavar='MANIFEST', help='*.manifest.json')
     check.add_argument(
@@ -77,9 +98,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
-from clamp.datasets import coco, splits, unseen_species
+from clamp.datasets import coco, relabel, shared_images, splits, unseen_species
 
-BUILDERS = splits.BUILDERS | unseen_species.BUILDERS
+BUILDERS = splits.BUILDERS | unseen_species.BUILDERS | relabel.BUILDERS
 
 
 def make_few_shot(args: argparse.Namespace) -> int:
@@ -123,6 +144,21 @@ def make_unseen(args: argparse.Namespace) -> int:
     test = build('unseen-test', options, [args.ann], f'only-{args.species}')
     splits.check_disjoint(train[0], test[0])
     return write(args, (train, test))
+
+
+def make_relabelled(args: argparse.Namespace) -> int:
+    options = {'species': args.species}
+    if args.keypoints:
+        pairs = [pair.partition('=')[::2] for pair in args.keypoints]
+        if wrong := [pair for pair, (old, new) in zip(args.keypoints, pairs) if not (old and new)]:
+            raise ValueError(f'--keypoints {wrong[0]}: expected OLD=NEW, such as L_Eye=eyeL')
+        options['keypoints'] = dict(pairs)
+    return write(args, (build('relabel', options, [args.ann], args.name),))
+
+
+def make_without(args: argparse.Namespace) -> int:
+    images = shared_images.read_list(args.list)
+    return write(args, (build('without', {'images': images}, [args.ann], f'without-{args.list.stem}'),))
 
 
 def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tuple[dict, dict, Path]:
@@ -173,6 +209,8 @@ def summary(manifest: dict) -> str:
     if report.get('images_dropped_for_species'):
         dropped = len(report['images_dropped_for_species'])
         lines.append(f'{dropped} images left out: they also show a {manifest["options"]["species"]}')
+    if 'images_left_out' in report:
+        lines.append(f'{report["images_left_out"]} images left out')
     if manifest['options'].get('keypoints'):
         lines.append(f'labels of {", ".join(manifest["options"]["keypoints"])} alone')
     if 'images_dropped_for_test_family' in report:
@@ -240,7 +278,7 @@ def compare(path: Path, part: dict) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     commands = dict(fewshot=make_few_shot, zeroshot=make_zero_shot, unseen=make_unseen, fraction=make_fraction)
-    commands |= dict(holdout=make_holdout, verify=verify)
+    commands |= dict(holdout=make_holdout, relabel=make_relabelled, without=make_without, verify=verify)
     try:
         return commands[args.command](args)
     except OSError as error:

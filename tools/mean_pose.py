@@ -10,7 +10,7 @@ from clamp.command_line import Options, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='AP of always predicting the mean training pose in the box.')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=input_file, help='config file: its train and test annotations are used')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')
     return parser.parse_args(argv)
@@ -23,10 +23,11 @@ import numpy as np
 from xtcocotools.cocoeval import COCOeval
 
 import clamp.register  # noqa: F401
-from clamp.checks import annotation_path, check_config, check_data, dataset_metainfo, read_config
+from clamp.checks import check_config, check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
+from clamp.datasets.metainfo import annotation_path, dataset_metainfo
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:

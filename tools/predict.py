@@ -3,6 +3,7 @@
 python tools/predict.py CONFIG CHECKPOINT photos/ clip.mp4 --out predictions
 python tools/predict.py MODEL_FOLDER clip.mp4 --detector --track --format dlc
 python tools/predict.py CONFIG CHECKPOINT photos/ --boxes annotations.json --prompts "left ear tip" hoof
+python tools/predict.py CONFIG CHECKPOINT camera1/ camera2/ --score-threshold 0.3 --labels
 python tools/predict.py configs/demo/openvocab_tiny.py CHECKPOINT photos/ --keypoints "left hock" hoof
 """
 
@@ -15,8 +16,10 @@ import sys
 # on a busy CPU, threads of torch that spin while they wait slow each other down several times
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from clamp.command_line import Options, at_least, output_folder
+from clamp.command_line import Options, at_least, box, output_folder
 from clamp.formats import FORMATS, Source, check_formats, export
+
+PIXELS = 40_000_000  # of the images that are in memory at once: two large photographs, or 20 frames of 1080p
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,8 +39,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', type=output_folder, default='predictions', help='new folder for the results (default: predictions)'
     )
     boxes = parser.add_mutually_exclusive_group()
-    boxes.add_argument('--boxes', metavar='COCO.json', help='boxes of the animals; without any, the whole image is one')
-    boxes.add_argument('--box', metavar='X,Y,WIDTH,HEIGHT', help='one box for every image, in pixels')
+    boxes.add_argument(
+        '--boxes',
+        metavar='COCO.json',
+        help='boxes of the animals, for images whose paths end in its file_name entries, and for the frames (from 0) '
+        'that its images name beside a video; without any boxes, the whole image is one',
+    )
+    boxes.add_argument('--box', type=box, metavar='X,Y,WIDTH,HEIGHT', help='one box for every image, in pixels')
     boxes.add_argument(
         '--detector',
         nargs='?',
@@ -66,6 +74,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--format', nargs='+', default=[], choices=FORMATS, help='also write files of DeepLabCut, SLEAP and NWB'
     )
     parser.add_argument('--no-pictures', action='store_true', help='write the tables alone')
+    parser.add_argument('--labels', action='store_true', help='write the names of the keypoints into the pictures')
     parser.add_argument(
         '--score-threshold',
         type=float,
@@ -81,7 +90,7 @@ if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
 from collections.abc import Iterator
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +98,9 @@ from tqdm import tqdm
 
 from clamp.inference import check_boxes, clip_box
 from clamp.inference.exported import ExportedPredictor
-from clamp.inference.media import CocoBoxes, Frame, count_frames, find_sources, frame_rate, read_frames
+from clamp.inference.media import IMAGES, VIDEOS, Frame, count_frames, frame_rate, read_frames
+from clamp.inference.sources import CocoBoxes, find_sources
+from clamp.inference.video import has_h264
 from clamp.inference.writing import PredictionWriter
 from clamp.pretrained import split_model
 
@@ -97,18 +108,6 @@ if TYPE_CHECKING:  # what needs torch is imported where it is used: an exported 
     from clamp.inference import PosePredictor
     from clamp.inference.detection import AnimalDetector
     from clamp.inference.tracking import Follower, VideoTracking
-
-
-def parse_box(text: str) -> list[list[float]]:
-    """Return the box of --box, (1, 4).
-
-    Raises:
-        ValueError: If it is not four numbers, the last two positive.
-    """
-    try:
-        return check_boxes([[float(number) for number in text.split(',')]]).tolist()
-    except ValueError as error:
-        raise ValueError(f'--box {text} should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive.') from error
 
 
 def load_predictor(config: str | None, checkpoint: str, args: argparse.Namespace) -> PosePredictor | ExportedPredictor:
@@ -143,19 +142,50 @@ def load_detector(args: argparse.Namespace) -> AnimalDetector | None:
 
 
 def load_tracking(
-    args: argparse.Namespace, box: list | None, sigmas: np.ndarray
+    args: argparse.Namespace, given: list | None, sigmas: np.ndarray
 ) -> tuple[VideoTracking | None, Follower | None]:
     """Return what knows the animals of a video and what follows a marked one, if --track asks for it."""
     if not args.track:
         return None, None
     from clamp.inference.tracking import Follower, VideoTracking
 
-    return VideoTracking(sigmas, args.smooth), Follower(np.array(box)) if box else None
+    return VideoTracking(sigmas, args.smooth), Follower(np.array(given)) if given else None
+
+
+def check_swallowed(args: argparse.Namespace) -> None:
+    """Check that no input stands among the texts of an option, which take all that follows it.
+
+    Raises:
+        ValueError: If one does.
+    """
+    for option in ('prompts', 'keypoints'):
+        for text in getattr(args, option) or ():
+            if (
+                Path(text).is_file()
+                or Path(text).suffix.lower() in IMAGES + VIDEOS
+                or (os.sep in text and os.path.exists(text))
+            ):
+                raise ValueError(
+                    f'--{option} takes all that follows it, {text} too: write the inputs before --{option}.'
+                )
+
+
+def batches(frames: Iterator[Frame], most: int) -> Iterator[list[Frame]]:
+    """Yield the frames in lists of at most ``most``, and of no more than ``PIXELS`` but for the last."""
+    batch, pixels = [], 0
+    for frame in frames:
+        batch.append(frame)
+        pixels += frame.image.shape[0] * frame.image.shape[1]
+        if len(batch) == most or pixels >= PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
 
 
 def find_boxes(
     frames: Iterator[Frame],
-    box: list | None,
+    given: list | None,
     detector: AnimalDetector | None,
     skipped: list[str],
     follower: Follower | None = None,
@@ -168,7 +198,7 @@ def find_boxes(
         elif follower:
             frame.boxes = follower.boxes(frame)
         elif frame.boxes is None:
-            frame.boxes = box or [[0, 0, width, height]]
+            frame.boxes = given or [[0, 0, width, height]]
         try:
             frame.boxes = check_boxes(frame.boxes)
             for one in frame.boxes:
@@ -189,7 +219,7 @@ def predict(
     follower: Follower | None = None,
 ) -> None:
     """Predict and write ``batch_size`` frames at a time; one, where its pose says where the next one is."""
-    while batch := list(islice(frames, 1 if follower else batch_size)):
+    for batch in batches(frames, 1 if follower else batch_size):
         images, boxes = [frame.image for frame in batch], [frame.boxes for frame in batch]
         poses = predictor(images, boxes, batch_size)
         maps = predictor.score_maps(images, boxes, texts, batch_size) if texts else [None] * len(batch)
@@ -212,25 +242,33 @@ def main(argv: list[str] | None = None) -> None:
     skipped: list[str] = []
     try:
         check_formats(args.format)
+        check_swallowed(args)
         config, checkpoint, inputs = split_model(args.arguments)
         if not inputs:
             raise ValueError('Name the images, folders or videos after the model.')
         if args.smooth and not args.track:
             raise ValueError('--smooth steadies the poses of each animal: add --track, which knows them.')
         boxes = CocoBoxes(args.boxes) if args.boxes else None
-        box = parse_box(args.box) if args.box else None
+        given = [args.box] if args.box else None
         sources, said = find_sources(inputs, boxes)
+        if any(one.is_video for one in sources) and not args.no_pictures and not has_h264():
+            said.append('videos are written as MPEG-4 Part 2, which browsers do not play; for H.264: pip install av')
         print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
         predictor, detector = load_predictor(config, checkpoint, args), load_detector(args)
-        tracking, follower = load_tracking(args, box, predictor.metainfo['sigmas'])
+        tracking, follower = load_tracking(args, given, predictor.metainfo['sigmas'])
         frames = tqdm(read_frames(sources, skipped, boxes), total=count_frames(sources), unit='frame')
-        frames = find_boxes(frames, box, detector, skipped, follower)
-        look = dict(pictures=not args.no_pictures, min_score=args.score_threshold)
+        frames = find_boxes(frames, given, detector, skipped, follower)
+        look = dict(pictures=not args.no_pictures, min_score=args.score_threshold, labels=args.labels)
         with PredictionWriter(args.out, predictor, args.prompts, skipped, **look) as writer:
             predict(predictor, frames, args.prompts, args.batch_size, writer, tracking, follower)
         export_formats(args, predictor, sources)
     except KeyboardInterrupt:
-        sys.exit(f'\nstopped; what was predicted until then is in {os.path.abspath(args.out)}')
+        if not args.out.exists() or not os.listdir(args.out):
+            sys.exit('\nstopped; nothing is written')
+        sys.exit(
+            f'\nstopped; what was predicted until then is in {os.path.abspath(args.out)}. To start again, delete it or '
+            'give another --out.'
+        )
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{writer.num_animals} animals in {writer.num_frames} frames: {os.path.abspath(args.out)}')

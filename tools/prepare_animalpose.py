@@ -1,5 +1,7 @@
 """Turn the Animal-Pose data set, as its authors release it, into COCO JSON for MMPose's `AnimalPoseDataset`.
 
+    python tools/prepare_animalpose.py data/animalpose
+
 Reads DATA_ROOT/keypoints.json and DATA_ROOT/images/, writes DATA_ROOT/annotations/animalpose_{train,val,trainval}.json.
 MMPose's own split came from an unseeded shuffle; this one is by image, seeded, and the same everywhere. Of the 3,608
 images, 3 show only animals without a keypoint; the other 3,605 give MMPose's 810 to val and 2,795 (its 2,798, less

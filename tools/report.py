@@ -17,7 +17,9 @@ from clamp.command_line import Options, at_least, check_model, config_or_model, 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n\n')[0], epilog='docs/report.md says how the figures are computed.'
+        description=__doc__,
+        epilog='docs/report.md says how the figures are computed.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', type=config_or_model, help='config file, or a published model alone')
     parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
@@ -52,7 +54,7 @@ import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.pretrained import find_model
 from clamp.report.collect import Run, check_test, collect
-from clamp.report.page import render
+from clamp.report.page import FEW, render
 
 
 def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
@@ -79,6 +81,10 @@ def main(argv: list[str] | None = None) -> None:
     try:
         tested = [[*find_model(*model)] for model in args.models]
         runs = collect_all(tested, args.cfg_options)
+        for run in runs:
+            print(f'{run.name}: AP {100 * run.metrics["coco/AP"]:.1f}, AR {100 * run.metrics["coco/AR"]:.1f}')
+        if len(runs[0].coco.imgs) < FEW:
+            print(f'{len(runs[0].coco.imgs)} images alone: the intervals will be too narrow.')
         print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
         page = render(runs, args.gallery, seed=args.seed)
         args.out.write_text(page, encoding='utf-8', errors='backslashreplace')  # file names may be no UTF-8

@@ -61,9 +61,10 @@ from mmengine.config import Config
 
 import clamp.register  # noqa: F401
 from clamp.checkpoints import newest_checkpoint
-from clamp.checks import DATA_HELP, annotation_path, check_config
+from clamp.checks import DATA_HELP, check_config
+from clamp.datasets.metainfo import annotation_path, parts_of
 from clamp.settings import override
-from clamp.tables import choose, read_tables, summarize, to_markdown, to_text
+from clamp.tables import ALL_OF, choose, read_tables, summarize, to_markdown, to_text
 
 TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
 LIBC = ctypes.CDLL(None)
@@ -94,16 +95,19 @@ class Run:
         return (self.folder / 'result.json').is_file()
 
     @property
-    def annotations(self) -> dict[str, str]:
-        """The annotation files of training and test."""
-        return {part: annotation_path(self.cfg[f'{part}_dataloader'].dataset) for part in ('train', 'test')}
+    def annotations(self) -> dict[str, list[str]]:
+        """The annotation files of training and test; several where data sets are combined."""
+        loaders = {part: self.cfg[f'{part}_dataloader'].dataset for part in ('train', 'test')}
+        return {part: [annotation_path(each) for each in parts_of(dataset)] for part, dataset in loaders.items()}
 
     @property
-    def make_command(self) -> list[str]:
-        """The command that makes the annotation files; empty if they are there, or none can."""
-        if 'make' not in self.row or all(Path(file).is_file() for file in self.annotations.values()):
+    def make_commands(self) -> list[list[str]]:
+        """The commands that make the annotation files; none if they are there, or none can."""
+        if all(Path(file).is_file() for files in self.annotations.values() for file in files):
             return []
-        return ['python', *shlex.split(self.row['make'].format(seed=self.seed))]
+        make = self.row.get('make', [])
+        commands = [make] if isinstance(make, str) else make
+        return [['python', *shlex.split(command.format(seed=self.seed))] for command in commands]
 
     def identity(self) -> dict:
         """What makes this run what it is; a folder begun with another is not gone on with."""
@@ -112,8 +116,11 @@ class Run:
             'config_sha256': hashlib.sha256(self.cfg.pretty_text.encode()).hexdigest(),
             'seed': self.seed,
             'data': {
-                part: {'file': file, 'sha256': hashlib.sha256(Path(file).read_bytes()).hexdigest()}
-                for part, file in self.annotations.items()
+                part: {
+                    'file': ALL_OF.join(files),
+                    'sha256': hashlib.sha256(b''.join(Path(file).read_bytes() for file in files)).hexdigest(),
+                }
+                for part, files in self.annotations.items()
             },
         }
 
@@ -126,7 +133,8 @@ class Run:
         """What is left to do, in words."""
         epoch, last = newest_checkpoint(self.folder / 'train')[0], self.cfg.train_cfg.max_epochs
         training = f'train epochs {epoch + 1} to {last}' if epoch < last else ''
-        return 'done' if self.is_done else ', '.join(filter(None, [shlex.join(self.make_command), training, 'test']))
+        steps = [*map(shlex.join, self.make_commands), training, 'test']
+        return 'done' if self.is_done else ', '.join(filter(None, steps))
 
 
 def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[Run]:
@@ -146,9 +154,10 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[R
             cfg = Config(Config.fromfile(config).to_dict(), format_python_code=False)
             override(cfg, {'randomness.seed': seed, **row.get('options', {}), **options})
             run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
-            if os.path.normpath(run.annotations['test']) != os.path.normpath(row['test']):
+            tested_on = ALL_OF.join(map(os.path.normpath, run.annotations['test']))
+            if tested_on != ALL_OF.join(map(os.path.normpath, row['test'].split(ALL_OF))):
                 raise ValueError(
-                    f'{config} is tested on {run.annotations["test"]}, but the table says {row["test"]}: results on '
+                    f'{config} is tested on {tested_on}, but the table says {row["test"]}: results on '
                     'different annotations cannot stand in one table. Mend the config, or the file of tables.'
                 )
             runs.append(run)
@@ -162,13 +171,13 @@ def prepare(run: Run, dry_run: bool = False) -> None:
         FileNotFoundError: If data or CLIP's weights are not there.
         ValueError: If the config cannot be trained, or the folder was begun with another config or other data.
     """
-    command = run.make_command
-    absent = [word for word in command if word.endswith('.json') and not Path(word).is_file()]
+    commands = run.make_commands
+    absent = [word for each in commands for word in each if word.endswith('.json') and not Path(word).is_file()]
     if absent:
         raise FileNotFoundError(f'The annotation file {absent[0]} is not there. {DATA_HELP}')
-    if command and dry_run:
+    if commands and dry_run:
         return
-    if command:
+    for command in commands:
         print(f'{run.name}: {shlex.join(command)}', flush=True)
         if subprocess.run([sys.executable, ROOT / command[1], *command[2:]]).returncode:
             raise ValueError(f'{shlex.join(command)} failed; its message is above. {DATA_HELP}')

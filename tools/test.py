@@ -1,4 +1,8 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT"""
+"""Evaluate a pose model: COCO-style OKS AP and AR.
+
+python tools/test.py configs/ap10k/clamp_vitb.py work_dirs/ap10k/clamp_vitb/epoch_210.pth --out metrics.json
+python tools/test.py MODEL_FOLDER
+"""
 
 import argparse
 import os
@@ -12,7 +16,7 @@ from clamp.command_line import Options, check_model, config_or_model, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Evaluate a pose model: COCO-style OKS AP and AR.')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         'config',
         type=config_or_model,

@@ -1,4 +1,9 @@
-"""Train a model from a config: python tools/train.py configs/ap10k/clamp_vitb.py"""
+"""Train a model from a config.
+
+python tools/train.py configs/demo/clamp_tiny.py
+python tools/train.py configs/ap10k/clamp_vitb.py --amp --cfg-options train_dataloader.batch_size=64
+python tools/train.py configs/ap10k/clamp_vitb.py --resume
+"""
 
 import argparse
 import errno
@@ -13,7 +18,7 @@ from clamp.command_line import Options, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a pose model.')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
     parser.add_argument(
         '--work-dir', help='folder for logs and checkpoints (default: work_dirs/FOLDER/NAME of the config)'

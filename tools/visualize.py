@@ -2,6 +2,7 @@
 
 python tools/visualize.py similarity CONFIG CHECKPOINT --out similarity.pdf
 python tools/visualize.py score-maps CONFIG CHECKPOINT --number 2 --keypoints nose 'left eye' --out score_maps.pdf
+python tools/visualize.py score-maps CONFIG CHECKPOINT --photos dog.jpg --box 10,20,290,260 --out dog.png
 python tools/visualize.py compare CONFIG CHECKPOINT --against BASELINE_CONFIG BASELINE_CHECKPOINT --out compare.pdf
 """
 
@@ -11,11 +12,11 @@ import difflib
 import sys
 from pathlib import Path
 
-from clamp.command_line import Options, at_least, input_file, model_names, output_file
+from clamp.command_line import Options, at_least, box, input_file, model_names, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The paper's figures of your own models, on the config's test set.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True, metavar='FIGURE')
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
@@ -45,6 +46,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='Figure 3: image features at the keypoints against prompts, before and after training',
     )
     score_maps = commands.add_parser('score-maps', parents=[common], help='Figure 4: score maps over the image')
+    score_maps.add_argument('--photos', nargs='+', metavar='FILE', help='images of your own, in place of the test set')
+    score_maps.add_argument('--box', type=box, metavar='X,Y,WIDTH,HEIGHT', help='of the animal in them (default: all)')
     score_maps.add_argument('--keypoints', nargs='+', metavar='NAME', help='which, by their prompts (default: all)')
     score_maps.add_argument(
         '--upsample',
@@ -84,6 +87,7 @@ from tqdm import tqdm
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.inference import PosePredictor
+from clamp.inference.media import read_image
 from clamp.models.clip import check_weights, forget_weights
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 from clamp.visualization.figures import CROP_SIZE, plot_poses, plot_score_maps, plot_similarity, save_figure
@@ -92,10 +96,10 @@ from clamp.visualization.prompts import mean_similarity, view_prompts
 METHODS = dict(CLAMPHead='CLAMP', HeatmapHead='SimpleBaseline')
 
 
-def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
+def load_config(path: str, checkpoint: str, options: dict | None, with_data: bool = True) -> Config:
     """Read a config and check it, its data and its checkpoint, before anything is built."""
     cfg = read_config(path, options)
-    check_config(cfg, ('test',))
+    check_config(cfg, ('test',) if with_data else ())
     check_checkpoint(checkpoint)
     return cfg
 
@@ -205,12 +209,20 @@ def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
     check_has_prompts(cfg, args.command)
     names = list(cfg.model.head.prompt_learner.keypoint_names)
     chosen = choose_keypoints(args.keypoints, names)
-    batch = pseudo_collate(list(choose_animals(cfg, args.images, 2 if args.number is None else args.number)))
-    model = PosePredictor(cfg, args.checkpoint, args.device).model
+    animals = [] if args.photos else choose_animals(cfg, args.images, 2 if args.number is None else args.number)
+    predictor = PosePredictor(cfg, args.checkpoint, args.device)
+    batch = pseudo_collate([*animals, *(own_animal(predictor, path, args.box) for path in args.photos or ())])
     learned = args.upsample == 'learned'
-    score_maps, _ = view_prompts(model, batch, learned)
+    score_maps, _ = view_prompts(predictor.model, batch, learned)
     label = 'upsampled score map' if learned else 'cosine similarity'
     return plot_score_maps(batch['data_samples'], score_maps, names, chosen, label)
+
+
+def own_animal(predictor: PosePredictor, path: str, box: list[float] | None) -> dict:
+    """Return the animal of an image of one's own as those of the test set are, without a labelled keypoint."""
+    image, number = read_image(path), predictor.metainfo['num_keypoints']
+    unknown = dict(keypoints=np.zeros((1, number, 2), np.float32), keypoints_visible=np.zeros((1, number), np.float32))
+    return predictor.sample(image, np.array(box or [0, 0, *image.shape[1::-1]]), img_path=path, **unknown)
 
 
 def draw_comparison(cfg: Config, args: argparse.Namespace) -> Figure:
@@ -269,7 +281,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     draw = {'similarity': draw_similarity, 'score-maps': draw_score_maps, 'compare': draw_comparison}[args.command]
     try:
-        figure = draw(load_config(args.config, args.checkpoint, args.cfg_options), args)
+        photos = getattr(args, 'photos', None)
+        if photos and (args.images or args.number):
+            raise ValueError(
+                '--photos are images of your own, --images and --number choose from the test set: give one.'
+            )
+        if getattr(args, 'box', None) and not photos:
+            raise ValueError('--box is that of --photos: the animals of the test set have boxes.')
+        figure = draw(load_config(args.config, args.checkpoint, args.cfg_options, not photos), args)
         save_figure(figure, args.out, args.dpi)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')

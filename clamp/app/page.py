@@ -18,9 +18,12 @@ THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monos
 CSS = """
 .legend span { display: inline-block; width: .8em; height: .8em; border: 1px solid #777; border-radius: 50% }
 .legend { margin: 0 }
-.maps .grid-wrap { max-height: none }
+.maps .grid-wrap { max-height: none; padding-top: 2.25rem } /* label and buttons are over nothing */
 .maps .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(160px, 30%), 1fr)) !important }
-.maps .caption-label { max-width: 100%; white-space: normal; font-size: .75rem }
+/* captions are below the maps, not over their crosses */
+.maps .thumbnail-lg { display: flex; flex-direction: column; height: auto; aspect-ratio: auto }
+.maps .thumbnail-lg img { height: auto }
+.maps .caption-label { position: static; max-width: 100%; white-space: normal; font-size: .75rem }
 """
 
 
@@ -99,7 +102,9 @@ class PoseDemo:
                 self.maps_button = gr.Button('Show the maps', variant='primary')
                 self.names_button = gr.Button('Back to the trained names')
             with gr.Column(scale=3, min_width=320):
-                self.maps = gr.Gallery(label='Score maps', object_fit='contain', elem_classes='maps')
+                # gradio's button to share goes to a site of its own, and fails anywhere else
+                buttons = ['download', 'download_all', 'fullscreen']
+                self.maps = gr.Gallery(label='Score maps', object_fit='contain', elem_classes='maps', buttons=buttons)
                 self.scale = gr.Markdown()
 
     def _connect(self) -> None:

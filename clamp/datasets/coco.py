@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from mmengine.logging import print_log
 
-from .coco_entries import WANTED, Animal, BoxAnnotation, Category, Findings, Image, as_text, well_formed
+from .coco_entries import WANTED, Animal, BoxAnnotation, BoxImage, Category, Findings, Image, as_text, well_formed
 
 DEPTH = 100  # of brackets; COCO has five, and a thousand are more than Python's own functions can copy
 REFERENCES = {'images': 'image_id', 'categories': 'category_id'}
@@ -99,7 +99,7 @@ def read_boxes(path: str | os.PathLike) -> dict:
         ValueError: If an image or a box cannot be used.
     """
     coco, findings = load(path, ('images', 'annotations')), defaultdict(list)
-    _check_entries(coco, {'images': Image, 'annotations': BoxAnnotation}, findings)
+    _check_entries(coco, {'images': BoxImage, 'annotations': BoxAnnotation}, findings)
     refuse(path, findings)
     tell(path, findings)
     return coco
@@ -169,16 +169,17 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
                 case = f'annotation {ann.get("id", "")}: {field} is {ann[field]}'
                 findings['error', f'`{field}` should be the id of one of `{key}`'].append(case)
     coco['annotations'] = [ann for ann in coco['annotations'] if all(ann.get(field, 1) in ids[field] for field in ids)]
-    check_unique(coco, 'images', 'file_name', findings)
+    check_unique(coco, 'images', 'file_name', findings, 'frame' if kinds['images'] is BoxImage else '')
 
 
-def check_unique(coco: dict, key: str, field: str, findings: Findings) -> None:
-    """Find the entries that share an id or a file name, and keep the first of each."""
-    counts = Counter(entry[field] for entry in coco[key])
-    if len(counts) < len(coco[key]):
-        cases = [f'{as_text(value)} is that of {n}' for value, n in counts.items() if n > 1]
+def check_unique(coco: dict, key: str, field: str, findings: Findings, beside: str = '') -> None:
+    """Find the entries that share an id or a file name, unless another field tells them apart; keep the first."""
+    by_value = {(entry[field], entry.get(beside)): entry for entry in reversed(coco[key])}
+    if len(by_value) < len(coco[key]):
+        counts = Counter((entry[field], entry.get(beside)) for entry in coco[key])
+        cases = [f'{as_text(value)} is that of {n}' for (value, _), n in counts.items() if n > 1]
         findings['error', f'`{field}` of `{key}` should be unique'] += cases
-        coco[key] = list({entry[field]: entry for entry in reversed(coco[key])}.values())[::-1]
+        coco[key] = list(by_value.values())[::-1]
 
 
 def _check_keypoints(coco: dict, num_keypoints: int | None, findings: Findings) -> None:

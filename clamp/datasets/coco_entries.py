@@ -24,6 +24,12 @@ class Image(Struct):
     file_name: Text
 
 
+class BoxImage(Image):
+    """An image of which the boxes alone are used, or a frame of the video of that name, from 0."""
+
+    frame: Whole | None = None
+
+
 class Category(Struct):
     """A species, or whatever the animals are told apart by."""
 
@@ -55,10 +61,10 @@ class Animal(Struct):
     family: str | None = None
 
 
-NOUNS = {Image: 'image', Category: 'category', BoxAnnotation: 'annotation', Animal: 'annotation'}
+NOUNS = {Image: 'image', BoxImage: 'image', Category: 'category', BoxAnnotation: 'annotation', Animal: 'annotation'}
 NAMES = 'a list of names, text without control characters'
 WANTED = {
-    **dict.fromkeys(('id', 'image_id', 'category_id'), 'a whole number from 0'),
+    **dict.fromkeys(('id', 'image_id', 'category_id', 'frame'), 'a whole number from 0'),
     **dict.fromkeys(('file_name', 'name'), 'text without control characters'),
     **dict.fromkeys(('species', 'family', 'supercategory'), 'text'),
     'bbox': 'four finite numbers, x, y, width, height in pixels, the last two not negative',

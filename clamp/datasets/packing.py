@@ -20,7 +20,9 @@ class PackKeypointInputs(BaseTransform):
         Args:
             results (dict): With ``img`` (H, W, 3) uint8, ``transformed_keypoints`` (1, K, 2), (x, y) in pixels of the
                 network input, and ``keypoints_visible`` (1, K), 0 = unlabelled, or, as MMPose's ``KeypointConverter``
-                leaves it, (1, K, 2), of which the first counts.
+                leaves it, (1, K, 2): the second is 1 for the keypoints that the animal's data set has. Where it has
+                N of K, the weights of its labelled ones are K / N. The mean over K, as in ``KeypointMSELoss``, is then
+                one over the N: a data set's loss does not depend on what others label.
 
         Returns:
             dict: ``inputs`` (3, H, W) uint8, ``keypoints`` (K, 2) float32, (x, y) in pixels of the network input, and
@@ -30,7 +32,7 @@ class PackKeypointInputs(BaseTransform):
         cv2.split(results['img'], list(image))  # into place: several times as fast as a transposed copy
         visible = results['keypoints_visible'][0]
         if visible.ndim == 2:
-            visible = visible[:, 0]
+            visible = visible[:, 0] * (len(visible) / visible[:, 1].sum())
         return dict(
             inputs=to_tensor(image),
             keypoints=to_tensor(results['transformed_keypoints'][0].astype(np.float32)),

@@ -210,6 +210,23 @@ def check_disjoint(train: dict, test: dict) -> None:
         )
 
 
+def keypoint_names(coco: dict) -> list[str]:
+    """The names of the keypoints, which must be the same in all categories; empty if these do not tell."""
+    names = coco['categories'][0].get('keypoints', [])
+    if any(category.get('keypoints', []) != names for category in coco['categories']):
+        raise ValueError('the categories do not have the same `keypoints`')
+    return names
+
+
+def check_keypoints(names: list[str], chosen: list[str]) -> None:
+    """Raise a ValueError, which lists those there are, if a keypoint is chosen that there is not, or none is."""
+    unknown = [name for name in chosen if name not in names]
+    if unknown or not chosen:
+        raise ValueError(
+            f'there is no keypoint {", ".join(unknown) or "to keep"}; there are {", ".join(names) or "none"}'
+        )
+
+
 def subset(coco: dict, annotation_ids: set[int]) -> dict:
     """The annotations with these ids and the images they are on, in the source's order; all else as it is."""
     annotations = [ann for ann in coco['annotations'] if ann['id'] in annotation_ids]

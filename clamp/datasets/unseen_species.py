@@ -23,7 +23,9 @@ def unseen_train(coco: dict, *, species: str, keypoints: list[str] | None = None
     part = splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in seen})
     animals_there = {ann['image_id'] for ann in coco['annotations'] if taxa[ann['id']].species != species}
     if keypoints is not None:
-        kept = _keypoint_places(coco, keypoints)
+        names = splits.keypoint_names(coco)
+        splits.check_keypoints(names, keypoints)
+        kept = {names.index(name) for name in keypoints}
         part['annotations'] = [_keep_keypoints(ann, kept) for ann in part['annotations']]
     if not any(map(splits.is_trainable, part['annotations'])):
         raise ValueError(f'without {species} there is nothing that can be trained on')
@@ -43,18 +45,6 @@ def check_species(coco: dict, name: str) -> None:
     if not known.get(name):
         there = ', '.join(f'{each} ({count})' for each, count in known.items() if count) or 'none'
         raise ValueError(f'no animal is a {name}; species with animals: {there}')
-
-
-def _keypoint_places(coco: dict, keypoints: list[str]) -> set[int]:
-    names = coco['categories'][0].get('keypoints', [])
-    if any(category.get('keypoints', []) != names for category in coco['categories']):
-        raise ValueError('the categories do not have the same `keypoints`')
-    unknown = [name for name in keypoints if name not in names]
-    if unknown or not keypoints:
-        raise ValueError(
-            f'there is no keypoint {", ".join(unknown) or "to keep"}; there are {", ".join(names) or "none"}'
-        )
-    return {names.index(name) for name in keypoints}
 
 
 def _keep_keypoints(ann: dict, kept: set[int]) -> dict:

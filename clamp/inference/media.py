@@ -1,15 +1,18 @@
-"""Images and videos as one stream of frames, and boxes for them from a COCO file."""
+"""Images and videos as one stream of frames."""
 
 import contextlib
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from .sources import CocoBoxes
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
 STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts')  # they do not say how many frames they have
@@ -70,38 +73,6 @@ class Frame:
         return self.source.name if self.number is None else f'{self.source.name}, frame {self.number}'
 
 
-class CocoBoxes:
-    """The boxes of a COCO annotation file, found by the path of an image.
-
-    Args:
-        path (str): The file.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If an image or a box of it cannot be used.
-    """
-
-    def __init__(self, path: str):
-        from ..datasets.coco import read_boxes  # here, as images without boxes need no MMEngine
-
-        self.path = path
-        coco = read_boxes(path)
-        by_id: dict[int, list] = {image['id']: [] for image in coco['images']}
-        for annotation in coco['annotations']:
-            by_id[annotation['image_id']].append((annotation['bbox'], annotation.get('category_id', 1)))
-        self.by_name = {image['file_name']: (image['id'], by_id[image['id']]) for image in coco['images']}
-
-    def __getitem__(self, path: Path) -> tuple[int, list, list[int]]:
-        """Return the image's id, its boxes (N, 4) and their N categories."""
-        image_id, animals = self.by_name[self.find(path)]
-        return image_id, [box for box, _ in animals], [category for _, category in animals]
-
-    def find(self, path: Path) -> str | None:
-        """Return the file_name of an image in the file, or None if it is not there."""
-        parts = path.absolute().parts  # the file_name of a COCO file may begin at any folder
-        return next((key for i in range(len(parts)) if (key := '/'.join(parts[i:])) in self.by_name), None)
-
-
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Return an image as (H, W, 3), uint8, RGB, turned as its EXIF entry says.
 
@@ -151,69 +122,6 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     return np.array(ImageOps.exif_transpose(image).convert('RGB'))
 
 
-def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> tuple[list[Source], list[str]]:
-    """Return the images and videos that are meant, in the order of their names within each input, and what is not.
-
-    Args:
-        inputs (Sequence[str]): Files, folders (with the folders in them) and patterns such as ``'photos/*.jpg'``.
-        boxes (CocoBoxes, optional): If given, images that it does not name are left out.
-
-    Returns:
-        tuple[list[Source], list[str]]: The sources, and what to say of that which is passed over.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: If a file is neither image nor video by its suffix, or two have the same name.
-    """
-    sources: dict[str, Source] = {}
-    passed = []
-    for text in inputs:
-        base = Path(text)
-        if base.is_dir():
-            files = [path for path in sorted(base.rglob('*')) if path.is_file()]
-            found = [(path, path.relative_to(base)) for path in files if path.suffix.lower() in IMAGES + VIDEOS]
-            passed += [str(path) for path in files if path.suffix.lower() in OTHERS]
-        else:
-            paths = [base] if base.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
-            found = [(path, Path(path.name)) for path in paths if path.is_file()]
-        if not found:
-            raise FileNotFoundError(f'There is no image and no video at {text} (from {os.path.abspath(".")}).')
-        for path, name in found:
-            if path.suffix.lower() not in IMAGES + VIDEOS:
-                raise ValueError(f'{path} is neither an image ({" ".join(IMAGES)}) nor a video ({" ".join(VIDEOS)}).')
-            source = Source(path, str(name))
-            if sources.setdefault(source.picture, source).path != path:
-                raise ValueError(f'Two inputs would both be called {name}: {sources[source.picture].path}, {path}.')
-    said = [f'passed over, of a kind that is not read: {some(passed)}'] if passed else []
-    found = list(sources.values())
-    return (found, said) if boxes is None else _with_boxes(found, said, boxes)
-
-
-def _with_boxes(sources: list[Source], said: list[str], boxes: CocoBoxes) -> tuple[list[Source], list[str]]:
-    named: dict[str, Path] = {}
-    for source in sources:
-        key = boxes.find(source.path)
-        if key is not None and named.setdefault(key, source.path) != source.path:
-            raise ValueError(
-                f'{named[key]} and {source.path} both fit {key} of {boxes.path}: write the folders of the images into '
-                'its file_name entries.'
-            )
-    if not named:
-        raise ValueError(f'{boxes.path} has boxes of none of the {len(sources)} inputs, such as {sources[0].name}.')
-    without = [str(source.path) for source in sources if source.path not in named.values()]
-    missing = [key for key in boxes.by_name if key not in named]
-    if without:
-        said = [*said, f'passed over, not named in {boxes.path}: {some(without)}']
-    if missing:
-        said = [*said, f'named in {boxes.path}, and not among the inputs: {some(missing)}']
-    return [source for source in sources if source.path in named.values()], said
-
-
-def some(names: Sequence[str]) -> str:
-    """Return how many names there are, and the first three."""
-    return f'{len(names)} ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'
-
-
 def count_frames(sources: Sequence[Source]) -> int:
     """Return how many frames there are, as far as the videos say."""
     videos = [source.path for source in sources if source.is_video]
@@ -225,7 +133,7 @@ def is_utf8(path: Path) -> bool:
     return not any('\ud800' <= character <= '\udfff' for character in str(path))
 
 
-def read_frames(sources: Sequence[Source], skipped: list[str], boxes: CocoBoxes | None = None) -> Iterator[Frame]:
+def read_frames(sources: Sequence[Source], skipped: list[str], boxes: 'CocoBoxes | None' = None) -> Iterator[Frame]:
     """Read one frame after the other.
 
     Args:
@@ -235,15 +143,19 @@ def read_frames(sources: Sequence[Source], skipped: list[str], boxes: CocoBoxes 
     """
     image_id = 0
     for source in sources:
+        seen = 0
         try:
             for number, rate, image in _read_video(source.path) if source.is_video else _read_still(source.path):
                 frame = Frame(source, image, image_id, number, rate)
                 if boxes is not None:
-                    frame.image_id, frame.boxes, frame.category_ids = boxes[source.path]
+                    frame.image_id, frame.boxes, frame.category_ids = boxes.of(source.path, number)
                 yield frame
                 image_id += 1
+                seen += 1
         except (FileNotFoundError, ValueError) as error:
             skipped.append(str(error))
+        if boxes is not None and (beyond := boxes.beyond(source.path, seen)):
+            skipped.append(f'{source.path} has {seen} frames, but {boxes.path} has boxes of frame {beyond[0]}')
 
 
 def _read_still(path: Path) -> Iterator[tuple[None, float, np.ndarray]]:

@@ -11,8 +11,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
 from .. import register  # noqa: F401
-from ..checks import check_checkpoint, check_config, check_keypoint_number, dataset_metainfo, read_config
+from ..checks import check_checkpoint, check_config, check_keypoint_number, read_config
 from ..datasets.keypoint_choice import describe_names
+from ..datasets.metainfo import dataset_metainfo
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..onnx.graph import open_graph
 from ..pretrained import find_model
@@ -185,12 +186,13 @@ class PosePredictor:
 
     def _batches(self, images: Sequence[Image], boxes: Sequence | None, batch_size: int) -> Iterator[tuple]:
         """Yield the images' indices, the boxes and the collated batch, for ``batch_size`` animals at a time."""
-        crops = ((index, box, self._sample(pixels, box)) for index, pixels, box in animals(images, boxes))
+        crops = ((index, box, self.sample(pixels, box)) for index, pixels, box in animals(images, boxes))
         for batch in batched(crops, batch_size):
             indices, crop_boxes, samples = zip(*batch)
             yield indices, crop_boxes, pseudo_collate(samples)
 
-    def _sample(self, image: np.ndarray, box: np.ndarray) -> dict:
+    def sample(self, image: np.ndarray, box: np.ndarray, **entries) -> dict:
+        """Return an animal as the config's test pipeline makes it, of image, box and what else is named."""
         corners = clip_box(box, *image.shape[1::-1])
         bgr = np.ascontiguousarray(image[..., ::-1])
         return self.pipeline(
@@ -199,5 +201,6 @@ class PosePredictor:
                 bbox=corners[None].astype(np.float32),
                 bbox_score=np.ones(1, np.float32),
                 **{key: self.metainfo[key] for key in ('dataset_name', 'flip_indices', 'skeleton_links')},
+                **entries,
             )
         )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +12,20 @@ import cv2
 import numpy as np
 
 from ..command_line import inside
-from ..visualization import draw_pose
+from ..visualization import draw_names, draw_pose
 from ..visualization.identity import draw_identity
 from .media import Frame
 from .pose import Pose
 from .score_map import ScoreMap
+from .video import VideoFile
 
 if TYPE_CHECKING:
     from .exported import ExportedPredictor
     from .predictor import PosePredictor
 
+BAR = 24  # over a drawn score map, for its title, in pixels
 TILE = 480  # of a drawn score map, in pixels of its longer side
-WIDEST = 8000  # picture, in pixels: MPEG-4 takes 8191
+WIDEST = 8000  # picture, in pixels: MPEG-4 Part 2 takes 8191
 TRAIL = 40  # frames of an animal's way that are drawn behind it
 COLUMNS = ('file', 'frame', 'animal')
 
@@ -32,7 +35,7 @@ class PredictionWriter:
 
     ``poses/`` has the inputs with the poses over them, ``prompts/`` with the score maps, under the inputs' own names.
     ``predictions.json`` holds COCO results, ``predictions.csv`` a line for each keypoint, ``prompts.csv`` one for
-    each text.
+    each text. A folder in which nothing has been written is removed again.
 
     Args:
         folder (Path): Where to write.
@@ -42,6 +45,7 @@ class PredictionWriter:
         pictures (bool): Whether pictures are written. Defaults to True.
         min_score (float, optional): Keypoints of lower scores are not drawn, others are opaque. Defaults to None: the
             less certain, the fainter.
+        labels (bool): Whether the names of the keypoints are written into the pictures. Defaults to False.
     """
 
     def __init__(
@@ -52,14 +56,18 @@ class PredictionWriter:
         skipped: list[str],
         pictures: bool = True,
         min_score: float | None = None,
+        labels: bool = False,
     ):
         self.folder, self.predictor, self.texts, self.skipped = folder, predictor, texts, skipped
-        self.pictures, self.min_score = pictures, min_score
+        self.pictures, self.min_score, self.labels = pictures, min_score, labels
         self.num_animals = self.num_frames = 0
-        self.videos: dict[Path, cv2.VideoWriter] = {}
+        self.video: str | None = None  # which is being written, and how many animals and frames came before it
+        self.before = 0, 0
+        self.videos: dict[Path, VideoFile | None] = {}
         self.trails: dict[int, deque] = defaultdict(lambda: deque(maxlen=TRAIL))
 
     def __enter__(self) -> 'PredictionWriter':
+        self.made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.results = open(self.folder / 'predictions.json', 'w', encoding='utf-8')
         self.results.write('[')
@@ -81,7 +89,9 @@ class PredictionWriter:
                 counted from 0 in each frame.
         """
         if not frame.number:  # the next file
-            self._close_videos()
+            self._end_video()
+            self.video = frame.source.name if frame.source.is_video else None
+            self.before = self.num_animals, self.num_frames
         place = (as_text(frame.source.name), '' if frame.number is None else frame.number)
         for index, (animal, pose) in enumerate(zip(numbers or range(len(poses)), poses)):
             identity = dict(track_id=animal) if numbers else {}
@@ -108,6 +118,9 @@ class PredictionWriter:
             if self.min_score is not None:
                 look = dict(visible=pose.scores >= self.min_score)
             drawn = draw_pose(drawn, pose.keypoints, self.predictor.metainfo, **look)
+            if self.labels:
+                certain = pose.scores >= (self.min_score or 0)
+                drawn = draw_names(drawn, pose.keypoints[certain], np.array(self.predictor.keypoint_names)[certain])
         if numbers is None and len(poses) < 2:
             return drawn
         for animal, pose in zip(numbers or range(len(poses)), poses):
@@ -136,18 +149,22 @@ class PredictionWriter:
             path.write_bytes(cv2.imencode(path.suffix, bgr)[1])
             return
         if path not in self.videos:
-            size = bgr.shape[1::-1]
-            self.videos[path] = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), frame.rate, size)
-            if not self.videos[path].isOpened():
-                rate = f'{size[0]}x{size[1]} pixels, {frame.rate:g} frames per second'
-                self.skipped.append(f'{path} cannot be written by OpenCV: MPEG-4, {rate}')
-        self.videos[path].write(bgr)
+            try:
+                self.videos[path] = VideoFile(path, frame.rate, bgr.shape[1::-1])
+            except OSError as error:
+                self.videos[path] = None
+                self.skipped.append(str(error))
+        if self.videos[path]:
+            self.videos[path].write(bgr)
 
-    def _close_videos(self) -> None:
-        for video in self.videos.values():
-            video.release()
+    def _end_video(self) -> None:
+        for video in filter(None, self.videos.values()):
+            video.close()
         self.videos.clear()
         self.trails.clear()
+        if self.video is not None and self.before[0] == self.num_animals:
+            self.skipped.append(f'{self.video}: no animal in its {self.num_frames - self.before[1]} frames')
+        self.video = None
 
     def flush(self) -> None:
         """Write what has been added, so that it is there if the run is cut off."""
@@ -155,10 +172,14 @@ class PredictionWriter:
             file.flush()
 
     def __exit__(self, *_) -> None:
-        self._close_videos()
+        self._end_video()
         self.results.write(']\n')
         for file in self._files():
             file.close()
+            if not self.num_frames:
+                os.remove(file.name)
+        if not self.num_frames and self.made:
+            self.folder.rmdir()
 
     def _files(self) -> list:
         return [self.results, self.keypoints, *([self.prompts] if self.texts else [])]
@@ -186,8 +207,8 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
         texts (list[str]): The P texts.
 
     Returns:
-        np.ndarray: (H', P W', 3), uint8, RGB, the longer side of a tile being ``TILE``, or less where P W' would be too
-        wide for a video; plain tiles without animals, as all frames of a video must be of one size.
+        np.ndarray: (BAR + H', P W', 3), uint8, RGB, a map being ``TILE`` at its longer side, or less where it would be
+        too wide for a video; plain tiles without animals, as all frames of a video must be of one size.
     """
     from matplotlib.colors import Normalize  # here, as poses alone need no matplotlib
 
@@ -196,7 +217,7 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
     scale = min(TILE / max(image.shape[:2]), WIDEST / len(texts) / image.shape[1])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not maps:
-        return np.hstack([small] * len(texts))
+        return cv2.copyMakeBorder(np.hstack([small] * len(texts)), BAR, 0, 0, 0, cv2.BORDER_CONSTANT)
     values = np.fmax.reduce([score_map.on_image(*small.shape[:2], scale) for score_map in maps])  # (P, H', W')
     cells = np.concatenate([score_map.values.reshape(len(texts), -1) for score_map in maps], axis=1)  # (P, all cells)
     norm = Normalize(cells.min(), cells.max())  # a small animal may be between the pixels of a tile
@@ -207,7 +228,7 @@ def draw_score_maps(image: np.ndarray, maps: list[ScoreMap], texts: list[str]) -
         for x, y in peaks[index].round().astype(int).tolist():
             cv2.drawMarker(tile, (x, y), (0, 0, 0), cv2.MARKER_CROSS, 18, 4, cv2.LINE_AA)
             cv2.drawMarker(tile, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 16, 2, cv2.LINE_AA)
-        cv2.rectangle(tile, (0, 0), (tile.shape[1], 24), (0, 0, 0), -1)
+        tile = cv2.copyMakeBorder(tile, BAR, 0, 0, 0, cv2.BORDER_CONSTANT)  # a title over the map would hide crosses
         title = f'{text}  {cells[index].max():.2f}'
         cv2.putText(tile, title, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         tiles.append(tile)

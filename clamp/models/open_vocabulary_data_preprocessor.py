@@ -100,7 +100,7 @@ class AuxiliaryKeypoints:
         """Return the texts, the points (B, P, 2) and their weights (B, P): 0 unless both keypoints are labelled."""
         drawn = torch.randperm(len(self.texts))[: self.number].sort().values
         places = self.places[drawn].to(keypoints.device, non_blocking=True)  # (P, 2)
-        return [self.texts[i] for i in drawn], keypoints[:, places].mean(2), weights[:, places].prod(2)
+        return [self.texts[i] for i in drawn], keypoints[:, places].mean(2), weights[:, places].amin(2)
 
 
 class AbsentNames:

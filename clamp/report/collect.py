@@ -1,5 +1,7 @@
 """Run a test as tools/test.py does, and keep what the report shows."""
 
+import contextlib
+import io
 import tempfile
 from dataclasses import dataclass, field
 
@@ -12,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.evaluation import CocoMetric
 from mmpose.registry import METRICS
+from tqdm import tqdm
 from xtcocotools.coco import COCO
 
 from ..checks import check_checkpoint
@@ -99,6 +102,7 @@ class CollectHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Listen to the prompt learner, which sees the two sides of the score map."""
+        self.bar = tqdm(total=len(runner.test_dataloader), desc='testing', unit='batch', disable=None)
         if learner := getattr(runner.model.head, 'prompt_learner', None):
             learner.register_forward_hook(self._keep_score_map)
 
@@ -115,6 +119,7 @@ class CollectHook(Hook):
         maps = self.score_map
         if maps is None:
             maps = torch.stack([torch.as_tensor(sample.pred_fields.heatmaps) for sample in outputs])
+        self.bar.update()
         self.maps.append(stretch(maps[: len(outputs)]))  # after them come those of the flip test's mirror images
         for image, sample in zip(data_batch['inputs'], outputs):
             self.annotation_ids.append(int(sample.metainfo['id']))
@@ -175,13 +180,16 @@ def collect(cfg: Config, checkpoint: str, name: str, source: str) -> Run:
     if not cfg.model.head.get('prompt_learner'):
         cfg.model.setdefault('test_cfg', {}).output_heatmaps = True
     cfg.load_from = None  # check_checkpoint loads it
+    cfg.log_level = 'WARNING'  # MMEngine would print the config, of both models
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         cfg.visualizer.update(name=cfg.work_dir, vis_backends=[])  # one of its own: MMEngine keeps them by name
         runner = Runner.from_cfg(cfg)
         check_checkpoint(checkpoint, runner.model)
         kept = CollectHook(bgr=cfg.model.data_preprocessor.get('bgr_to_rgb', False))
         runner.register_hook(kept)
-        metrics = runner.test()
+        with contextlib.redirect_stdout(io.StringIO()):  # xtcocotools prints its steps, and a table
+            metrics = runner.test()
+        kept.bar.close()
     metric = runner.test_evaluator.metrics[0]
     return Run(
         name=name,

@@ -21,6 +21,7 @@ HEADLINES = {
     'APL': 'AP large',
     'AR': 'AR',
 }
+FEW = 30  # images; a bootstrap of fewer says little
 BINS = np.linspace(0, 1, 21)  # of the histogram of OKS
 
 
@@ -66,6 +67,7 @@ def tables(runs: list[Run], analyses: list[Analysis], truth: Truth) -> dict:
     return dict(
         num_animals=len(truth.annotation_ids),
         num_images=len(runs[0].coco.imgs),
+        few=len(runs[0].coco.imgs) < FEW,
         kinds=KINDS,
         close=CLOSE,
         exact=EXACT,

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -8,6 +9,7 @@ if TYPE_CHECKING:
 
 # colours of Okabe and Ito, which colour-blind readers tell apart, RGB
 SIDE_COLOURS = dict(left=(230, 159, 0), right=(86, 180, 233), middle=(240, 240, 240))
+FAINTEST = 0.4  # opacity of a keypoint of score 0: what a weak model finds is to be seen too
 
 
 def keypoint_sides(metainfo: dict) -> list[str]:
@@ -35,15 +37,15 @@ def draw_pose(
     alpha: float = 1.0,
     radius: int | None = None,
 ) -> np.ndarray:
-    """Return the image with a skeleton over it: left orange, right blue, the middle white.
+    """Return the image with a skeleton over it, edged in black: left orange, right blue, the middle white.
 
     Args:
         image (np.ndarray): (H, W, 3), uint8, RGB. It is not changed.
         keypoints (np.ndarray): (K, 2), (x, y) in pixels of the image.
         metainfo (dict): The data set's, with ``skeleton_links``, ``flip_indices`` and ``keypoint_id2name``.
         visible (np.ndarray, optional): (K,), true for the keypoints to draw. Defaults to None, all of them.
-        scores (np.ndarray, optional): (K,), the less certain a keypoint is, the fainter: an opacity, clipped to
-            [0, 1]. Defaults to None, all of them opaque.
+        scores (np.ndarray, optional): (K,), the less certain a keypoint is, the fainter: from 1, opaque, to 0, of the
+            opacity ``FAINTEST``. Defaults to None, all of them opaque.
         alpha (float): Opacity of the whole drawing, in [0, 1]. Defaults to 1.
         radius (int, optional): Of a keypoint, in pixels; lines are as wide. Defaults to None, a 60th of the pose.
 
@@ -53,25 +55,45 @@ def draw_pose(
     visible = np.isfinite(keypoints).all(1) & (True if visible is None else np.asarray(visible, bool))
     if not visible.any():
         return image.copy()
-    opacity = alpha * np.clip(np.ones(len(keypoints)) if scores is None else np.asarray(scores, float), 0, 1)
+    certain = np.ones(len(keypoints)) if scores is None else np.clip(np.asarray(scores, float), 0, 1)
+    opacity = 255 * alpha * (FAINTEST + (1 - FAINTEST) * certain)
     sides = keypoint_sides(metainfo)
     radius = radius or max(2, round(np.ptp(keypoints[visible], axis=0).max() / 60))
     points = [tuple(map(int, point)) for point in np.where(visible[:, None], keypoints, 0).round()]
+    links = [link for link in metainfo['skeleton_links'] if visible[link[0]] and visible[link[1]]]
     colour, mask = image.copy(), np.zeros(image.shape[:2], np.uint8)  # what is drawn, and how opaque it is
 
-    for start, end in metainfo['skeleton_links']:
-        if visible[start] and visible[end]:
-            named = {sides[start], sides[end]} - {'middle'}
-            side = named.pop() if len(named) == 1 else 'middle'
-            cv2.line(colour, points[start], points[end], SIDE_COLOURS[side], radius + 2)
-            strength = 255 * min(opacity[start], opacity[end])
-            cv2.line(mask, points[start], points[end], strength, max(1, radius), cv2.LINE_AA)
+    for start, end in links:
+        cv2.line(colour, points[start], points[end], (0, 0, 0), radius + 4)
+        cv2.line(mask, points[start], points[end], min(opacity[start], opacity[end]), radius + 2, cv2.LINE_AA)
+    for start, end in links:
+        named = {sides[start], sides[end]} - {'middle'}
+        side = named.pop() if len(named) == 1 else 'middle'
+        cv2.line(colour, points[start], points[end], SIDE_COLOURS[side], radius, cv2.LINE_AA)
     for index in np.flatnonzero(visible):
         cv2.circle(colour, points[index], radius + 2, (0, 0, 0), -1)
         cv2.circle(colour, points[index], radius, SIDE_COLOURS[sides[index]], -1, cv2.LINE_AA)
-        cv2.circle(mask, points[index], radius + 1, 255 * opacity[index], -1, cv2.LINE_AA)
-    weight = mask[:, :, None] / np.float32(255)
-    return (image + (colour.astype(np.float32) - image) * weight).round().astype(np.uint8)
+        cv2.circle(mask, points[index], radius + 1, opacity[index], -1, cv2.LINE_AA)
+    drawn, result = mask > 0, image.copy()  # of a large photograph, all of it in floats would take a gigabyte
+    weight = mask[drawn, None] / np.float32(255)
+    result[drawn] = (image[drawn] + (colour[drawn].astype(np.float32) - image[drawn]) * weight).round()
+    return result
+
+
+def draw_names(image: np.ndarray, keypoints: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return the image with the names of keypoints beside them.
+
+    Args:
+        image (np.ndarray): (H, W, 3), uint8, RGB. It is not changed.
+        keypoints (np.ndarray): (P, 2), (x, y) in pixels of the image.
+        names (Sequence[str]): P names. OpenCV's fonts have ASCII alone, ? stands for others.
+    """
+    drawn, size = image.copy(), max(image.shape[:2]) / 1600 + 0.2
+    for (x, y), name in zip(keypoints.round().astype(int).tolist(), names):
+        place = (x + round(12 * size), y + round(8 * size))
+        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(drawn, name, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+    return drawn
 
 
 def crop_animal(sample: 'PoseDataSample', size: int) -> tuple[np.ndarray, np.ndarray]:

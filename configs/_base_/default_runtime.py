@@ -1,6 +1,6 @@
 _base_ = 'mmpose::_base_/default_runtime.py'
 
-custom_imports = dict(imports=['clamp'])
+custom_imports = dict(imports=['clamp.register'])
 
 default_hooks = dict(
     runtime_info=dict(type='DeferredRuntimeInfoHook'),

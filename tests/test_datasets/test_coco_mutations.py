@@ -14,7 +14,7 @@ import pytest
 
 from clamp.checks import check_data
 from clamp.datasets import coco as reader
-from clamp.inference.media import CocoBoxes
+from clamp.inference.sources import CocoBoxes
 from tests.conftest import load_tool
 from tests.test_datasets.conftest import average_precision, config, make_coco, write
 
@@ -133,7 +133,8 @@ def outcome(folder: Path, log: list[str], expected: float | None) -> str:
     """Return what a test makes of the file: 'refused', 'mended' or 'untouched'."""
     path = str(folder / 'ann.json')
     if not refused(lambda: CocoBoxes(path)):
-        boxes = [box for _, animals in CocoBoxes(path).by_name.values() for box, _ in animals]
+        entries = [entry for frames in CocoBoxes(path).by_name.values() for entry in frames.values()]
+        boxes = [box for _, animals in entries for box, _ in animals]
         assert np.isfinite(np.array(boxes, float)).all()
     log.clear()
     reader._told.clear()

@@ -13,13 +13,13 @@ from clamp.datasets.new_dataset import make_metainfo, sides_of, swaps_of
     ('names', 'prompts'),
     [
         (['LF_Paw', 'RF_Paw', 'LH_Paw', 'RH_Paw'], 'left front paw, right front paw, left hind paw, right hind paw'),
-        (['pawFL', 'pawFR', 'eye_L', 'eye_R'], 'paw front left, paw front right, eye left, eye right'),
+        (['pawFL', 'pawFR', 'eye_L', 'eye_R'], 'left front paw, right front paw, left eye, right eye'),
         (['Lshoulder', 'Rshoulder', 'LHip', 'RHip'], 'left shoulder, right shoulder, left hip, right hip'),
         (['LFpaw', 'RFpaw', 'lhoof', 'rhoof'], 'left front paw, right front paw, left hoof, right hoof'),
-        (['FL1', 'FR1', 'FL2', 'FR2'], 'front left 1, front right 1, front left 2, front right 2'),
+        (['FL1', 'FR1', 'FL2', 'FR2'], 'left front 1, right front 1, left front 2, right front 2'),
         (['LF', 'RF', 'LR', 'RR'], 'left front, right front, left rear, right rear'),
-        (['FL', 'FR', 'RL', 'RR'], 'front left, front right, rear left, rear right'),
-        (['flpaw', 'frpaw', 'eyel', 'eyer'], 'front left paw, front right paw, eye left, eye right'),
+        (['FL', 'FR', 'RL', 'RR'], 'left front, right front, left rear, right rear'),
+        (['flpaw', 'frpaw', 'eyel', 'eyer'], 'left front paw, right front paw, left eye, right eye'),
         (['L_ear', 'R_ear', 'leftEye', 'rightEye'], 'left ear, right ear, left eye, right eye'),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from clamp.checks import dataset_metainfo
+from clamp.datasets.metainfo import dataset_metainfo
 from clamp.inference import PosePredictor
 from clamp.inference.exported import ExportedPredictor
 from clamp.onnx import graph

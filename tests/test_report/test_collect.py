@@ -9,6 +9,7 @@ from clamp.report.collect import CollectHook
 def test_score_maps_are_of_the_images_and_not_of_their_mirror_images():
     """The flip test sends B images and then their B mirror images through the prompt learner at once."""
     hook = CollectHook(bgr=True)
+    hook.before_test(SimpleNamespace(model=SimpleNamespace(head=None), test_dataloader=[0, 1]))
     metainfo = dict(id=7, input_center=np.zeros(2), input_scale=np.ones(2))
     found = SimpleNamespace(keypoints=np.zeros((1, 1, 2)), keypoint_scores=np.zeros((1, 1)))
     outputs = [SimpleNamespace(metainfo=metainfo, pred_instances=found) for _ in range(2)]

@@ -10,6 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, MODELS
 
 from clamp.inference import PosePredictor
+from clamp.inference.exported import ExportedPredictor
 from clamp.onnx.estimator import onnx_estimator
 from tests.conftest import load_tool
 
@@ -53,6 +54,9 @@ def test_an_exported_model_predicts_the_same(options, tmp_path, capsys):
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
     [[one]], [[other]] = (predictor([image], [[[10, 5, 80, 70]]]) for predictor in predictors)
     np.testing.assert_allclose(one.keypoints, other.keypoints, atol=0.01)
+    if '--decode' in options:
+        [[alone]] = ExportedPredictor(str(out))([image], [[[10, 5, 80, 70]]])
+        np.testing.assert_allclose(alone.keypoints, one.keypoints, atol=0.01)
     with pytest.raises(ValueError, match='has no prompts'):
         predictors[1].score_maps([image])
     with pytest.raises(ValueError, match=r'number of keypoints of .* is 17, that of the config 16'):

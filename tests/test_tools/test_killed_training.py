@@ -45,7 +45,7 @@ def options(tmp_path_factory) -> list[str]:
 def server():
     """Forks processes from one that has all imported and computed nothing: the threads of OpenMP survive no fork."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['clamp', 'mmpose.apis', __name__])
+    context.set_forkserver_preload(['clamp.register', 'mmpose.apis', __name__])
     return context
 
 

@@ -11,6 +11,7 @@ from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.inference import Pose, ScoreMap
+from clamp.inference.media import Frame
 from clamp.inference.writing import draw_score_maps
 from tests.conftest import load_tool
 
@@ -98,7 +99,7 @@ def test_everything_is_written(tool, inputs, tmp_path, capsys):
     assert rows[-1][6] == '0.7500'
     assert cv2.imread(str(out / 'poses/b.png')).shape == (40, 60, 3)
     assert cv2.imread(str(out / 'poses/b.png'))[20, 30].tolist() != [128] * 3
-    assert cv2.imread(str(out / 'prompts/b.png')).shape == (320, 2 * 480, 3)
+    assert cv2.imread(str(out / 'prompts/b.png')).shape == (24 + 320, 2 * 480, 3)
     for kind in ('poses', 'prompts'):
         video = cv2.VideoCapture(str(out / kind / 'v.avi.mp4'))
         assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
@@ -134,8 +135,6 @@ def test_broken_files_and_boxes_are_skipped_and_named(tool, inputs, tmp_path):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['--box', '1,2,3'], '--box 1,2,3 should be four numbers'),
-        (['--box', '1,2,0,4'], '--box 1,2,0,4 should be four numbers'),
         (['--boxes', 'no.json'], 'The annotation file no.json is not there'),
         (['--prompts', 'no'], 'no text'),
     ],
@@ -154,7 +153,7 @@ def test_nothing_is_overwritten(tool, inputs, capsys):
 
 def test_a_frame_without_animals_has_a_picture_as_large_as_the_others(tool):
     """A video's frames must be of one size: others are left out of the file without a word."""
-    assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (320, 2 * 480, 3)
+    assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['hoof', 'nose']).shape == (24 + 320, 2 * 480, 3)
 
 
 def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
@@ -163,7 +162,7 @@ def test_an_animal_between_the_pixels_of_a_tile_is_drawn(tool):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         picture = draw_score_maps(np.zeros((3000, 4000, 3), np.uint8), [animal], ['hoof'])
-    assert picture.shape == (360, 480, 3)
+    assert picture.shape == (24 + 360, 480, 3)
 
 
 def test_no_cell_is_a_formula_and_no_name_is_lost(tool, inputs, tmp_path):
@@ -182,6 +181,7 @@ def test_no_cell_is_a_formula_and_no_name_is_lost(tool, inputs, tmp_path):
 
 
 def test_a_video_that_cannot_be_written_ends_nothing(tool, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr('clamp.inference.video.has_h264', lambda: False)
     monkeypatch.setattr(cv2.VideoWriter, 'isOpened', lambda self: False)
     (inputs / 'v.avi').rename(inputs / 'a.avi')
     with pytest.raises(
@@ -240,10 +240,15 @@ def test_a_published_folder_in_the_place_of_config_and_checkpoint(tool, inputs, 
     for arguments, message in (
         ([str(tmp_path)], 'Name the images'),
         (['config.py', 'checkpoint.pth'], 'Name the images'),
-        ([str(inputs / 'a.png')], 'No model comes with this package'),
+        (['no_model', str(inputs)], 'There is no image and no video at no_model'),
     ):
         with pytest.raises(SystemExit, match=message):
             tool.main([*arguments, '--out', str(tmp_path / 'new')])
+
+
+def test_inputs_alone_are_for_the_model_of_the_package(tool, inputs, tmp_path):
+    tool.main([str(inputs / 'a.png'), '--out', str(tmp_path / 'out'), '--batch-size', '2'])
+    assert len(json.loads((tmp_path / 'out/predictions.json').read_text())) == 1
 
 
 def test_smoothing_takes_identities(tool, inputs, tmp_path):
@@ -268,3 +273,57 @@ def test_several_animals_of_a_picture_have_the_numbers_of_the_table(tool, inputs
     (tmp_path / 'boxes.json').write_text(json.dumps(coco))
     run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
     assert drawn == [0, 1]
+
+
+def test_a_folder_that_is_half_a_model_is_named(tool, inputs, tmp_path):
+    (tmp_path / 'half').mkdir()
+    (tmp_path / 'half/config.json').touch()
+    with pytest.raises(SystemExit, match=r'error: The folder .*half is no model: there is no model.safetensors in it'):
+        tool.main([str(tmp_path / 'half'), str(inputs), '--out', str(tmp_path / 'out')])
+
+
+def test_a_hub_id_without_a_network_is_one_error(tool, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr('clamp.models.clip_weights.network_answers', lambda: False)
+    with pytest.raises(SystemExit, match=r'error: There is no folder owner/model .* hub, .* is out of reach'):
+        tool.main(['owner/model', str(inputs), '--out', str(tmp_path / 'out')])
+
+
+def test_a_video_without_animals_is_named(tool, inputs, tmp_path):
+    (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=[dict(id=1, file_name='v.avi')], annotations=[])))
+    with pytest.raises(SystemExit, match=r'^1 skipped:\nv.avi: no animal in its 3 frames$'):
+        run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
+    assert read_csv(tmp_path / 'out/predictions.csv')[1:] == []
+
+
+@pytest.mark.parametrize('option', ['--prompts', '--keypoints'])
+def test_an_input_among_the_texts_is_an_error(tool, inputs, tmp_path, option):
+    with pytest.raises(SystemExit, match=rf'{option} takes all that follows it, dog.JPG too: write the inputs before'):
+        run(tool, inputs, tmp_path / 'out', option, 'nose', 'dog.JPG')
+
+
+def test_large_photographs_are_few_at_once(tool, monkeypatch):
+    """Memory would grow with the batch otherwise: 32 photographs of 20 megapixels are 2 GB."""
+    frames = [Frame(None, np.zeros((40, 60, 3), np.uint8), i) for i in range(7)]
+    assert [len(batch) for batch in tool.batches(iter(frames), 5)] == [5, 2]
+    monkeypatch.setattr(tool, 'PIXELS', 2 * 2400)
+    assert [len(batch) for batch in tool.batches(iter(frames), 5)] == [2, 2, 2, 1]
+
+
+def test_nothing_is_left_where_nothing_was_written(tool, inputs, tmp_path, monkeypatch):
+    """Else the folder would be refused by the next run."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakePredictor, '__call__', interrupted)
+    with pytest.raises(SystemExit, match='stopped; nothing is written'):
+        run(tool, inputs, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_names_of_the_keypoints_are_drawn(tool, inputs, tmp_path):
+    for name, options in (('without', []), ('with', ['--labels'])):
+        run(tool, inputs, tmp_path / name, *options)
+    pictures = [cv2.imread(str(tmp_path / name / 'poses/b.png')) for name in ('without', 'with')]
+    assert (pictures[0][:, 45:] == 128).all()  # the pose is in the middle, at column 30
+    assert (pictures[1][:, 45:] != 128).any()

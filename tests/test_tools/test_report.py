@@ -64,13 +64,18 @@ def page_data(page: str) -> dict:
 
 
 @pytest.mark.slow
-def test_report_of_two_runs(data_options, checkpoints, tmp_path):
+def test_report_of_two_runs(data_options, checkpoints, tmp_path, capsys):
     out = tmp_path / 'report.html'
     against = ['--against', CONFIGS[1], checkpoints[1]]
     load_tool('report').main(
         [CONFIGS[0], checkpoints[0], *against, '--out', str(out), '--gallery', '9', '--cfg-options', *data_options]
     )
-    page = out.read_text()
+    page, said = out.read_text(), capsys.readouterr().out.splitlines()
+    assert [line.split(':')[0] for line in said[:2]] == ['clamp_tiny', 'simplebaseline_tiny']
+    assert len(said) == 5  # MMEngine would print both configs, a thousand lines
+    assert '12 images alone' in page
+    assert said[2].startswith('12 images alone')
+    assert '<span>0</span><span>50</span><span>100</span>' in page  # what the bars are read by
     metrics = tmp_path / 'metrics.json'
     load_tool('test').main(
         [CONFIGS[0], checkpoints[0], '--out', str(metrics), '--work-dir', str(tmp_path), '--cfg-options', *data_options]

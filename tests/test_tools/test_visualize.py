@@ -177,3 +177,23 @@ def test_the_sheet_of_poses_has_all_pairs(folder, weights, monkeypatch):
     assert sheet.shape == (2 * 256, 3 * 2 * 256, 3)
     assert sheet[256:, 2 * 256 :].max() == 0  # the fourth pair stands alone in its row
     assert sheet[256:, : 2 * 256].std() > 10
+
+
+def test_score_maps_of_a_photo_of_ones_own_need_no_test_set(visualize, folder, weights):
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / 'mine.png'), image)
+    nowhere = ['--cfg-options', 'test_dataloader.dataset.data_root=nowhere/']
+    options = [CLAMP, 'clamp.pth', '--photos', 'mine.png', '--box', '10,5,50,40', '--keypoints', 'nose', '--dpi', '50']
+    visualize.main(['score-maps', *options, '--out', 'mine_maps.png', *nowhere])
+    assert cv2.imread(str(folder / 'mine_maps.png')) is not None
+    predictor = visualize.PosePredictor(CLAMP, 'clamp.pth', 'cpu')
+    animal = visualize.own_animal(predictor, 'mine.png', [10, 5, 50, 40])
+    maps, _ = visualize.view_prompts(predictor.model, visualize.pseudo_collate([animal]))
+    [[expected]] = predictor.score_maps(['mine.png'], [[[10, 5, 50, 40]]])
+    np.testing.assert_allclose(maps[0], expected.values, atol=1e-6)
+    for more, message in ((['--number', '2'], 'give one'), ([], 'no.png is not there')):
+        photos = ['--photos', 'no.png', *more, '--out', 'new.png']
+        assert message in error_of(visualize, 'score-maps', CLAMP, 'clamp.pth', *photos)
+    assert 'is that of --photos' in error_of(
+        visualize, 'score-maps', CLAMP, 'clamp.pth', '--box', '1,2,3,4', '--out', 'new.png'
+    )

@@ -1,0 +1,83 @@
+"""Checks of a config's loaders and evaluators where several data sets are combined, and where one stands alone."""
+
+import os.path as osp
+
+from mmengine.config import Config
+
+from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of
+
+
+def check_parts(dataset: dict) -> None:
+    """Check that the data sets of a combined one convert their keypoints to its own, and can be told apart.
+
+    Raises:
+        ValueError: If a conversion is missing or does not fit, or two data sets have one name.
+    """
+    if 'datasets' not in dataset:
+        return
+    number = dataset_metainfo(dataset)['num_keypoints']
+    infos = [dataset_metainfo(part) for part in dataset['datasets']]
+    names = [info['dataset_name'] for info in infos]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f'Two of the combined data sets are named {twice[0]!r}: give each its own dataset_name in its metainfo.'
+        )
+    for part, info in zip(dataset['datasets'], infos):
+        steps = [step for step in part.get('pipeline', ()) if step['type'] == 'KeypointConverter']
+        to = steps[-1]['num_keypoints'] if steps else info['num_keypoints']
+        places = [place for step in steps for place, _ in step['mapping']]
+        if to != number or any(place >= info['num_keypoints'] for place in places):
+            raise ValueError(
+                f'The data set {info["dataset_name"]} has {info["num_keypoints"]} keypoints, and its pipeline makes '
+                f'{to} of them, from the places {places}; the data sets together have {number}. Let '
+                'clamp.datasets.union.unite make the KeypointConverter.'
+            )
+
+
+def check_absent(cfg: Config) -> None:
+    """Check that keypoints which a data set does not label are not taken for what its animals do not have.
+
+    Raises:
+        ValueError: If they are.
+    """
+    absent = cfg.model.get('data_preprocessor', {}).get('absent') or {}
+    if absent.get('unlabelled') and 'datasets' in cfg.train_dataloader.dataset:
+        raise ValueError(
+            'model.data_preprocessor.absent.unlabelled takes unlabelled keypoints as not there, but each of the '
+            'combined data sets leaves some unlabelled that its animals have. Set it to False.'
+        )
+
+
+def check_evaluator(cfg: Config, split: str) -> None:
+    """Check that loader and evaluator read the same annotations: the metric counts every image of its own file.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    evaluators, dataset = cfg.get(f'{split}_evaluator') or [], cfg[f'{split}_dataloader'].dataset
+    if not evaluators:
+        return
+    by_name = isinstance(evaluators, dict) and isinstance(evaluators.get('metrics'), dict)
+    if by_name != ('datasets' in dataset):
+        raise ValueError(
+            f'{split}_dataloader is of {"combined data sets" if "datasets" in dataset else "one data set"}, but '
+            f'{split}_evaluator is not: combined ones go with a ManyDatasetsEvaluator, and one with its metrics.'
+        )
+    if by_name:
+        metrics = evaluators.metrics
+        files = {dataset_metainfo(part)['dataset_name']: annotation_path(part) for part in parts_of(dataset)}
+    else:
+        metrics = {'': evaluators if isinstance(evaluators, list) else [evaluators]}
+        files = {'': annotation_path(dataset)}
+    if files.keys() != metrics.keys():
+        raise ValueError(
+            f'{split}_dataloader has the data sets {", ".join(files)}, but {split}_evaluator measures '
+            f'{", ".join(metrics)}: both go by the dataset_name of the metainfo.'
+        )
+    for name, path in files.items():
+        for metric in metrics[name]:
+            if osp.normpath(metric.get('ann_file', path)) != osp.normpath(path):
+                raise ValueError(
+                    f'{split}_dataloader reads {path}, but {split}_evaluator reads {metric.ann_file}. AP would be '
+                    'wrong: name the same file in both.'
+                )

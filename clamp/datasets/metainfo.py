@@ -1,0 +1,51 @@
+"""What a data set config says: its keypoints, its file, and the data sets that it combines."""
+
+import os.path as osp
+from pathlib import Path
+
+import mmpose
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
+
+
+def raw_metainfo(dataset: dict) -> dict:
+    """Return the metainfo of a data set config as MMPose takes it, out of the file that it may name.
+
+    Args:
+        dataset (dict): With ``metainfo``, or a ``type`` that has one.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    info = dict(dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', None) or {})
+    if path := info.get('from_file'):
+        in_mmpose = Path(mmpose.__file__).parent / '.mim' / 'configs/_base_/datasets' / Path(path).name
+        files = [file for file in (Path(path), in_mmpose) if file.is_file()]
+        info = next(filter(None, (Config.fromfile(file).get('dataset_info') for file in files)), None)
+        if info is None:
+            raise ValueError(f'{path}: no file here or in MMPose that defines `dataset_info`')
+        info = info.to_dict()
+    if not info:
+        raise ValueError(f'{dataset.get("type")} is no data set of MMPose, and there is no `metainfo`')
+    return info
+
+
+def known_metainfo(name: str) -> dict:
+    """Return MMPose's metainfo of ``'ap10k'``, ``'animalpose'``, ``'coco'`` and others, as :func:`raw_metainfo`."""
+    return raw_metainfo(dict(metainfo=dict(from_file=f'configs/_base_/datasets/{name}.py')))
+
+
+def dataset_metainfo(dataset: dict) -> dict:
+    """Return MMPose's parsed description of a data set config's keypoints: names, flip indices, sigmas, colours."""
+    return parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO))
+
+
+def annotation_path(dataset: dict) -> str:
+    """Return the path of a data set config's annotation file."""
+    return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
+
+
+def parts_of(dataset: dict) -> list[dict]:
+    """Return the configs of the data sets that a data set config combines; itself if it combines none."""
+    return list(dataset['datasets']) if 'datasets' in dataset else [dataset]

@@ -1,0 +1,8 @@
+# As clamp_lite0-minilm_pets-farm.py, with the head whose K is free
+_base_ = './clamp_lite0-minilm_pets-farm.py'
+
+model = dict(
+    type='OpenVocabularyEstimator',
+    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
+    head=dict(type='OpenVocabularyHead'),
+)

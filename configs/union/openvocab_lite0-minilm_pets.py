@@ -1,0 +1,13 @@
+# As clamp_lite0-minilm_pets.py, with the head whose K is free: asked for all names of both data sets
+_base_ = './clamp_lite0-minilm_pets.py'
+
+model = dict(
+    type='OpenVocabularyEstimator',
+    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
+    head=dict(type='OpenVocabularyHead', test_names=_base_.union_names),
+)
+everything = dict(metainfo=dict(_delete_=True, **_base_.metainfo), datasets=list(_base_.tested_on.values()))
+val_dataloader = dict(dataset=everything)
+test_dataloader = val_dataloader
+val_evaluator = dict(metrics=dict(_delete_=True, **_base_.metrics))
+test_evaluator = val_evaluator

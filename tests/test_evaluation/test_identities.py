@@ -1,0 +1,64 @@
+"""Switches and IDF1, by hand."""
+
+import json
+
+import pytest
+
+from clamp.evaluation.identities import Seen, identity_scores
+from tests.conftest import load_tool
+
+LEFT, RIGHT = [0, 0, 10, 10], [50, 0, 10, 10]
+TRUTH = [Seen([1, 2], [LEFT, RIGHT])] * 4
+
+
+@pytest.mark.parametrize(
+    ('found', 'switches', 'idf1'),
+    [
+        ([Seen([7, 8], [LEFT, RIGHT])] * 4, 0, 1.0),  # the numbers themselves do not count, nor does the order
+        ([Seen([8, 7], [RIGHT, LEFT])] * 4, 0, 1.0),
+        ([Seen([7, 8], [LEFT, RIGHT])] * 2 + [Seen([8, 7], [LEFT, RIGHT])] * 2, 2, 0.5),  # both change
+        ([Seen([7, 8], [LEFT, RIGHT])] * 3 + [Seen([7, 9], [LEFT, RIGHT])], 1, 7 / 8),
+        ([Seen([7], [LEFT]), Seen(), Seen([7], [LEFT]), Seen([9], [LEFT])], 1, 2 * 2 / (8 + 3)),  # seen now and then
+        ([Seen([7], [[6, 0, 10, 10]])] * 4, 0, 0.0),  # overlap 4 of 16
+        ([Seen()] * 4, 0, 0.0),
+    ],
+)
+def test_identities_by_hand(found, switches, idf1):
+    scores = identity_scores(TRUTH, found)
+    assert scores['switches'] == switches
+    assert scores['IDF1'] == pytest.approx(idf1)
+    assert (scores['animals'], scores['found']) == (8, sum(len(frame.boxes) for frame in found))
+
+
+def test_an_animal_stays_with_its_identity_where_another_overlaps_more():
+    near = [2, 0, 10, 10]
+    found = [Seen([7], [near]), Seen([8, 7], [LEFT, near])]
+    assert identity_scores([Seen([1], [LEFT])] * 2, found)['switches'] == 0
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_the_tool_reads_what_the_generator_and_predict_write(tmp_path, capsys):
+    images = [dict(id=i, file_name='v.mp4', frame=i) for i in range(3)]
+    animals = [dict(id=1 + i, image_id=i, bbox=LEFT, track_id=1) for i in range(3)]
+    results = [dict(file_name='v.mp4', frame=i, bbox=LEFT, track_id=1 + i // 2) for i in range(3)]
+    results.append(dict(file_name='a.jpg', frame=None, bbox=LEFT))
+    tool, truth = load_tool('evaluate_tracks'), write(tmp_path / 't.json', dict(images=images, annotations=animals))
+    tool.main([truth, write(tmp_path / 'p.json', results)])
+    expected = 'v.mp4: 1 switches, IDF1 0.667; 3 animals in 3 frames, 3 found with 2 identities\n'
+    assert capsys.readouterr().out == expected
+    del results[0]['track_id']
+    for arguments, message in (
+        ([truth, write(tmp_path / 'p.json', results)], 'is not what tools/predict.py --track writes'),
+        ([truth, write(tmp_path / 'empty.json', [])], 'No video is in both'),
+        ([truth, 'no.json'], 'no.json are not there'),
+        ([write(tmp_path / 'bare.json', dict(images=images[:1], annotations=[dict(image_id=0, bbox=LEFT)])), 'no.json'],
+         'no track_id'),
+        ([write(tmp_path / 'stills.json', dict(images=[dict(id=0, file_name='a.jpg')], annotations=[])), 'no.json'],
+         'a.jpg has no frame'),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit, match=message):
+            tool.main(arguments)
