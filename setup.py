@@ -16,12 +16,13 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['clamp', 'clamp.*']),
-    package_data={'clamp.report': ['templates/*']},
+    package_data={'clamp': ['pretrained_model/*'], 'clamp.report': ['templates/*']},
     # no install_requires: mmpose's own would pull in chumpy, which cannot be built today, and mmcv, whose name
     # mmcv-lite shares
     extras_require={
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/export_onnx.py; to run its graphs, the last alone
         'app': ['gradio>=6'],  # tools/demo_app.py
+        'video': ['av'],  # pictures of videos as H.264, which browsers play
         'heif': ['pillow-heif'],  # HEIC images in tools/predict.py and tools/demo_app.py
         # predict.py --format, and labels of SLEAP; those of DeepLabCut need none
         'formats': ['pandas', 'tables', 'sleap-io', 'pynwb', 'ndx-pose'],

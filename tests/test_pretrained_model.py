@@ -1,0 +1,30 @@
+"""The model that comes with the package: complete, small, and what its card says."""
+
+import json
+import re
+
+import numpy as np
+
+from clamp.datasets.synthetic.sample import generate_sample
+from clamp.inference import PosePredictor
+from clamp.pretrained import DEFAULT, default_model
+
+
+def test_it_is_small_and_says_how_good_it_is_and_what_it_is_made_of():
+    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) < 15e6
+    card, metrics = (DEFAULT / 'README.md').read_text(), json.loads((DEFAULT / 'metrics.json').read_text())
+    for name, value in metrics.items():
+        assert f'| {name} | {value:.4g} |' in card
+    assert re.search(r'## Licence\n\nApache-2\.0.*Animal-Pose.*state no licence', card, re.S)
+    assert (DEFAULT / 'example.jpg').is_file()
+    assert '](example.jpg)' in card
+
+
+def test_it_predicts_at_once():
+    predictor = PosePredictor.from_pretrained(default_model(), device='cpu')
+    assert predictor.keypoint_names[:5] == ['left eye', 'right eye', 'left ear base', 'right ear base', 'nose']
+    image, animals = generate_sample(0, 'train', 0)
+    (pose,) = predictor([image], [[animals[0]['bbox']]])[0]
+    assert pose.keypoints.shape == (20, 2)
+    assert np.isfinite(pose.keypoints).all()
+    assert 0 < pose.scores.max() < 1.5
