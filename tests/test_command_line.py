@@ -1,6 +1,7 @@
 """What all command lines share, and that each tool uses it."""
 
 import argparse
+import ast
 import tempfile
 from pathlib import Path
 
@@ -129,3 +130,13 @@ def test_a_box():
             argparse.ArgumentTypeError, match='should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive'
         ):
             box(text)
+
+
+@pytest.mark.parametrize('path', sorted(Path(__file__).parents[1].glob('tools/*.py')), ids=lambda path: path.stem)
+def test_help_has_an_example(path):
+    tree = ast.parse(path.read_text())
+    assert f'python tools/{path.name} ' in f'{ast.get_docstring(tree)} '.replace('\n', ' ')
+    parsers = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and 'ArgumentParser' in ast.unparse(node.func)
+    ]
+    assert any('__doc__' in ast.unparse(parser) and 'RawDescription' in ast.unparse(parser) for parser in parsers)

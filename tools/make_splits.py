@@ -211,6 +211,8 @@ def summary(manifest: dict) -> str:
         lines.append(f'{dropped} images left out: they also show a {manifest["options"]["species"]}')
     if 'images_left_out' in report:
         lines.append(f'{report["images_left_out"]} images left out')
+    if 'images_left_out' in report:
+        lines.append(f'{report["images_left_out"]} images left out')
     if manifest['options'].get('keypoints'):
         lines.append(f'labels of {", ".join(manifest["options"]["keypoints"])} alone')
     if 'images_dropped_for_test_family' in report:

@@ -16,8 +16,9 @@ from clamp.command_line import input_path
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='Both are Apache-2.0: EfficientNet-Lite0 as its authors trained it on ImageNet-1k, and the sentence '
+        epilog='Both are Apache-2.0: EfficientNet-Lite0 as its authors trained it on ImageNet-1k, and the sentence\n'
         'encoder all-MiniLM-L6-v2. configs/animalpose/clamp_lite0-minilm.py is trained from them.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--out', type=Path, default=Path('weights'), help='folder to write (default: weights)')
     parser.add_argument(

@@ -32,7 +32,7 @@ WHOLE = 0.85  # what counts as all of an image: re-encoding and feature position
 
 
 class Described(NamedTuple):
-    """What is kept of an image: its perceptual hash (64 bits), places (N, 2) and descriptors (N, 32) of features."""
+    """What is kept of an image: its perceptual hash, and places (N, 2) and descriptors (N, 32) of its features."""
 
     hash: np.uint64
     places: np.ndarray

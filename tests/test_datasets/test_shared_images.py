@@ -1,4 +1,4 @@
-"""Photographs that are planted in another data set: as they are, mirrored, cut out; and others, which are not found."""
+"""The same photograph in two data sets: mirrored, cut out, smaller; and what is none."""
 
 import json
 from pathlib import Path
@@ -7,61 +7,149 @@ import cv2
 import numpy as np
 import pytest
 
-from clamp.datasets.shared_images import find_shared, read_list, write_list
+from clamp.datasets.shared_images import Shared, find_shared, read_list, write_list
+from tests.conftest import load_tool
+from tests.test_datasets.test_audit import make_part
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample'
+ANIMALPOSE = REPOSITORY / 'data/animalpose'
+check_dataset, make_splits = load_tool('check_dataset'), load_tool('make_splits')
 
 
-def photograph(seed: int) -> np.ndarray:
-    """Blobs of many sizes, which no other seed has: (240, 320, 3), uint8."""
+def draw(seed: int) -> np.ndarray:
+    """A picture (240, 320, 3) full of corners, another for each seed."""
     rng = np.random.default_rng(seed)
-    image = np.full((240, 320, 3), 128, np.uint8)
-    for radius in np.geomspace(60, 2, 160):
-        x, y = rng.integers(0, (320, 240)).tolist()
-        cv2.circle(image, (x, y), round(radius), rng.integers(0, 256, 3).tolist(), -1, cv2.LINE_AA)
-    return image
+    image = np.full((240, 320, 3), rng.integers(60, 200, 3), np.uint8)
+    for _ in range(120):
+        corner, colour = rng.integers(0, (320, 240)), rng.integers(0, 255, 3).tolist()
+        cv2.rectangle(image, corner.tolist(), (corner + rng.integers(4, 60, 2)).tolist(), colour, -1)
+    return cv2.GaussianBlur(image, (0, 0), 1)
+
+
+CHANGES = {
+    'same': lambda image: cv2.resize(image, (200, 150), interpolation=cv2.INTER_AREA),
+    'mirrored, same': lambda image: image[:, ::-1],
+    'holds it': lambda image: image[40:200, 90:280],
+    'mirrored, holds it': lambda image: image[20:170, 30:220, :][:, ::-1],
+    'brighter': lambda image: np.clip(1.3 * image + 10, 0, 255),
+    'overlaps it': lambda image: np.hstack([image[:, 160:], draw(99)[:, :120]]),
+}
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), np.ascontiguousarray(image, dtype=np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return path
+
+
+@pytest.fixture(scope='module')
+def others(tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp('others')
+    return {f'{i}.jpg': write(root / f'{i}.jpg', draw(i)) for i in range(100, 106)}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_photograph_that_is_in_both_is_found_and_no_other(change, others, tmp_path):
+    images = {f'{i}.jpg': write(tmp_path / f'{i}.jpg', draw(i)) for i in range(3)}
+    planted = write(tmp_path / 'other/planted.jpg', CHANGES[change](draw(1)))
+    (pair,), broken = find_shared(images, others | dict(planted=planted))
+    assert (pair.image, pair.other, broken) == ('1.jpg', 'planted', [])
+    assert pair.how == ('same' if change == 'brighter' else change)
+    assert pair.correlation > 0.9
+    if change == 'holds it':
+        (turned,), _ = find_shared(dict(planted=planted), images)
+        assert (turned.image, turned.other, turned.how) == ('planted', '1.jpg', 'part of it')
+
+
+def test_a_file_is_not_compared_with_itself_and_broken_ones_are_named(others, tmp_path):
+    (tmp_path / 'broken.jpg').write_bytes(b'no image')
+    copy = write(tmp_path / 'copy.jpg', draw(102))
+    pairs, broken = find_shared(others | {'broken.jpg': tmp_path / 'broken.jpg'}, others | {'copy.jpg': copy})
+    assert [(pair.image, pair.other) for pair in pairs] == [('102.jpg', 'copy.jpg')]
+    assert broken == ['broken.jpg']
+
+
+def test_plain_images_are_like_no_other(tmp_path):
+    """They have the same hash and no features."""
+    images = {
+        name: write(tmp_path / f'{name}.jpg', np.full((60, 80, 3), grey)) for name, grey in (('a', 40), ('b', 90))
+    }
+    assert find_shared(dict(a=images['a']), dict(b=images['b'])) == ([], [])
+
+
+def test_a_list_is_read_back(tmp_path):
+    path = tmp_path / 'shared.json'
+    write_list(
+        path, [Shared('b', 'x', 'same', 0.9), Shared('a', 'y', 'same', 0.9), Shared('b', 'z', 'same', 1)], 'A', 'B'
+    )
+    assert read_list(path) == ['a', 'b']
+    path.write_text('{"pairs": [1]}')
+    with pytest.raises(ValueError, match=r'is no list of tools/check_dataset\.py --against'):
+        read_list(path)
 
 
 @pytest.fixture
-def folders(tmp_path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Three photographs; and among three others, each of these in another way."""
-    planted = dict(
-        again=cv2.resize(photograph(0), (200, 150), interpolation=cv2.INTER_AREA),
-        mirrored=photograph(1)[:, ::-1],
-        cut=photograph(2)[40:200, 60:260],
-    )
-    one = {f'{i}.jpg': photograph(i) for i in range(3)}
-    other = {f'{name}.jpg': image for name, image in planted.items()} | {f'{i}.jpg': photograph(i) for i in (7, 8, 9)}
-    found = []
-    for name, images in (('one', one), ('other', other)):
-        (tmp_path / name).mkdir()
-        for file, image in images.items():
-            cv2.imwrite(str(tmp_path / name / file), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
-        found.append({file: tmp_path / name / file for file in images})
-    return tuple(found)
+def dataset(tmp_path) -> list[str]:
+    """Arguments for an annotation file with two images, of which the second is planted in the folder `elsewhere`."""
+    part = make_part('train', 1, tmp_path)
+    for number, image in enumerate(part.coco['images']):
+        write(part.img_root / image['file_name'], draw(number))
+    part.ann_file.write_text(json.dumps(part.coco))
+    write(tmp_path / 'elsewhere/mirrored.jpg', draw(1)[:, ::-1])
+    write(tmp_path / 'elsewhere/else.jpg', draw(50))
+    return ['--train', str(part.ann_file), '--img-root', str(part.img_root), '--against', str(tmp_path / 'elsewhere')]
 
 
-def test_planted_photographs_are_found_and_no_others(folders):
-    pairs, broken = find_shared(*folders)
-    assert {(pair.image, pair.other): pair.how for pair in pairs} == {
-        ('0.jpg', 'again.jpg'): 'same',
-        ('1.jpg', 'mirrored.jpg'): 'mirrored, same',
-        ('2.jpg', 'cut.jpg'): 'holds it',
-    }
-    assert broken == []
+def test_the_audit_writes_a_list_and_the_split_leaves_it_out(dataset, tmp_path, capsys):
+    listed, ann_file = tmp_path / 'shared.json', Path(dataset[1])
+    name = json.loads(ann_file.read_text())['images'][1]['file_name']
+    assert check_dataset.main([*dataset, '--list', str(listed)]) == 1
+    shown = capsys.readouterr().out
+    assert '1 of 2 images are in both' in shown
+    assert 'mirrored, same' in shown
+    assert read_list(listed) == [name]
+    assert make_splits.main(['without', str(ann_file), '--list', str(listed)]) == 0
+    (split,) = (path for path in (tmp_path / 'splits').glob('*.json') if 'manifest' not in path.name)
+    assert split.name == f'{ann_file.stem}_without-shared.json'
+    left = json.loads(split.read_text())
+    assert [image['file_name'] for image in left['images']] == [
+        json.loads(ann_file.read_text())['images'][0]['file_name']
+    ]
+    assert make_splits.main(['verify', str(split.with_suffix('.manifest.json'))]) == 0
+    (tmp_path / 'elsewhere/mirrored.jpg').unlink()
+    assert check_dataset.main(dataset) == 0
+    assert 'no photograph is in both' in capsys.readouterr().out
 
 
-def test_a_data_set_has_no_photograph_twice_because_it_is_compared_with_itself(folders):
-    assert find_shared(folders[0], folders[0])[0] == []
+def test_errors_are_one_line(dataset, tmp_path, capsys):
+    for path in (tmp_path / 'elsewhere').iterdir():
+        path.unlink()
+    assert check_dataset.main(dataset) == 2
+    assert 'error: there is no image in' in capsys.readouterr().err
+    (tmp_path / 'list.json').write_text('{"pairs": [{"image": "no.jpg"}]}')
+    assert make_splits.main(['without', dataset[1], '--list', str(tmp_path / 'list.json')]) == 2
+    assert 'none of the 1 images of the list is in it' in capsys.readouterr().err
 
 
-def test_what_is_no_image_is_named(folders, tmp_path):
-    images, others = folders
-    (tmp_path / 'text.jpg').write_text('no image')
-    assert find_shared(images, others | {'text.jpg': tmp_path / 'text.jpg'})[1] == ['text.jpg']
-
-
-def test_a_list_names_each_image_once_and_another_file_is_refused(folders, tmp_path):
-    write_list(tmp_path / 'list.json', find_shared(*folders)[0], 'one', 'other')
-    assert read_list(tmp_path / 'list.json') == ['0.jpg', '1.jpg', '2.jpg']
-    (tmp_path / 'other.json').write_text(json.dumps(dict(images=[])))
-    with pytest.raises(ValueError, match=r'other\.json is no list of tools/check_dataset\.py --against'):
-        read_list(tmp_path / 'other.json')
+@pytest.mark.slow
+@pytest.mark.skipif(not (SAMPLE.is_dir() and ANIMALPOSE.is_dir()), reason='needs the AP-10K sample and Animal-Pose')
+def test_ap10ks_photographs_are_found_among_animalposes_and_no_other(tmp_path):
+    """Mirrored and cut out, smaller and re-encoded, each in turn."""
+    images = {path.name: path for path in sorted(SAMPLE.glob('*.jpg'))}
+    files = json.loads((ANIMALPOSE / 'annotations/animalpose_val.json').read_text())['images'][:200]
+    there = {file['file_name']: ANIMALPOSE / file['file_name'] for file in files}
+    for how in ('mirrored, same', 'holds it', 'mirrored, holds it'):
+        planted = {}
+        for name, path in images.items():
+            image = cv2.imread(str(path))
+            height, width = image.shape[:2]
+            if 'holds' in how:
+                image = image[height // 5 : height // 5 * 4, width // 4 : width // 8 * 7]
+            if 'mirrored' in how:
+                image = image[:, ::-1]
+            image = cv2.resize(image, (400, round(400 * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
+            planted[f'planted {name}'] = write(tmp_path / f'{how}/{name}', image)
+        pairs, broken = find_shared(images, there | planted)
+        assert [(pair.image, pair.other, pair.how) for pair in pairs] == [(n, f'planted {n}', how) for n in images]
+        assert broken == []
