@@ -102,7 +102,6 @@ class CollectHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Listen to the prompt learner, which sees the two sides of the score map."""
-        self.bar = tqdm(total=len(runner.test_dataloader), desc='testing', unit='batch', disable=None)
         if learner := getattr(runner.model.head, 'prompt_learner', None):
             learner.register_forward_hook(self._keep_score_map)
 
@@ -119,7 +118,6 @@ class CollectHook(Hook):
         maps = self.score_map
         if maps is None:
             maps = torch.stack([torch.as_tensor(sample.pred_fields.heatmaps) for sample in outputs])
-        self.bar.update()
         self.maps.append(stretch(maps[: len(outputs)]))  # after them come those of the flip test's mirror images
         for image, sample in zip(data_batch['inputs'], outputs):
             self.annotation_ids.append(int(sample.metainfo['id']))
@@ -127,6 +125,22 @@ class CollectHook(Hook):
             self.keypoint_scores.append(sample.pred_instances.keypoint_scores[0])
             self.regions.append((sample.metainfo['input_center'], sample.metainfo['input_scale']))
             self.crops.append(encode(image.numpy().transpose(1, 2, 0), self.bgr))
+
+
+class ProgressHook(Hook):
+    """Show how far a test is, in the place of MMEngine's lines."""
+
+    def before_test(self, runner: Runner) -> None:
+        """Begin."""
+        self.bar = tqdm(total=len(runner.test_dataloader), desc='testing', unit='batch', disable=None)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None) -> None:
+        """Count a batch."""
+        self.bar.update()
+
+    def after_test(self, runner: Runner) -> None:
+        """End."""
+        self.bar.close()
 
 
 def stretch(maps: torch.Tensor) -> np.ndarray:
@@ -187,9 +201,9 @@ def collect(cfg: Config, checkpoint: str, name: str, source: str) -> Run:
         check_checkpoint(checkpoint, runner.model)
         kept = CollectHook(bgr=cfg.model.data_preprocessor.get('bgr_to_rgb', False))
         runner.register_hook(kept)
+        runner.register_hook(ProgressHook())
         with contextlib.redirect_stdout(io.StringIO()):  # xtcocotools prints its steps, and a table
             metrics = runner.test()
-        kept.bar.close()
     metric = runner.test_evaluator.metrics[0]
     return Run(
         name=name,
