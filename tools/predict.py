@@ -1,5 +1,6 @@
 """Predict poses on own images and videos.
 
+python tools/predict.py photo.jpg --out poses
 python tools/predict.py CONFIG CHECKPOINT photos/ clip.mp4 --out predictions
 python tools/predict.py MODEL_FOLDER clip.mp4 --detector --track --format dlc
 python tools/predict.py CONFIG CHECKPOINT photos/ --boxes annotations.json --prompts "left ear tip" hoof
@@ -33,7 +34,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='argument',
         help='the model, CONFIG CHECKPOINT (.pth or .onnx), an .onnx file alone, or a folder or hub id of '
-        'tools/publish.py; then images, folders, videos, or quoted patterns of them',
+        'tools/publish.py (default: the small model of the package); then images, folders, videos, or quoted '
+        'patterns of them',
     )
     parser.add_argument(
         '--out', type=output_folder, default='predictions', help='new folder for the results (default: predictions)'

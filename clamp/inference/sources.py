@@ -91,7 +91,10 @@ def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> tuple
             paths = [base] if base.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
             named = [(path, Path(path.name)) for path in paths if path.is_file()]
         if not named:
-            raise FileNotFoundError(f'There is no image and no video at {text} (from {os.path.abspath(".")}).')
+            no_model = ' Nor is it a model: those have a config.json.' if base.is_dir() else ''
+            raise FileNotFoundError(
+                f'There is no image and no video at {text} (from {os.path.abspath(".")}).{no_model}'
+            )
         for path, name in named:
             if path.suffix.lower() not in IMAGES + VIDEOS:
                 raise ValueError(f'{path} is neither an image ({" ".join(IMAGES)}) nor a video ({" ".join(VIDEOS)}).')

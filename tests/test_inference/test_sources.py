@@ -30,6 +30,9 @@ def test_folders_files_and_patterns(folder):
 def test_what_cannot_be_meant_is_an_error(folder):
     with pytest.raises(FileNotFoundError, match=r'no image and no video at .*nowhere'):
         find_sources([str(folder / 'nowhere')])
+    (folder / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'no video at .*empty .*Nor is it a model: those have a config.json'):
+        find_sources([str(folder / 'empty')])
     with pytest.raises(ValueError, match=r'notes.txt is neither an image'):
         find_sources([str(folder / 'notes.txt')])
 
