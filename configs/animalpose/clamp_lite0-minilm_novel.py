@@ -2,7 +2,7 @@
 # python tools/make_splits.py unseen data/animalpose/annotations/animalpose_trainval.json --species cat --keypoints \
 #     L_EarBase R_EarBase Nose L_F_Elbow R_F_Elbow L_B_Elbow R_B_Elbow L_F_Paw R_F_Paw L_B_Paw R_B_Paw
 _base_ = ['../_base_/models/clamp_lite0-minilm.py', '../_base_/datasets/animalpose_128x128_novel.py',
-          '../_base_/schedules/adamw_6e.py']  # fmt: skip
+          '../_base_/schedules/adamw_3e.py']  # fmt: skip
 
 model = dict(
     data_preprocessor=dict(codec=_base_.codec),

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/clamp_lite0-minilm.py',
     '../_base_/datasets/pets-farm_128x128.py',
-    '../_base_/schedules/adamw_6e.py',
+    '../_base_/schedules/adamw_3e.py',
 ]
 
 model = dict(
@@ -14,6 +14,3 @@ model = dict(
     ),
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-3))  # as configs/animalpose/clamp_lite0-minilm.py
-train_cfg = dict(max_epochs=3, val_interval=3)
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=3, T_max=3)
