@@ -21,7 +21,8 @@ from tests.test_checks import assert_recipe
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted((ROOT / 'configs/union').glob('*.py'))
-TABLE = read_tables(ROOT / 'tools/tables.json')['union']
+TABLES = read_tables(ROOT / 'tools/tables.json')
+TABLE = TABLES['union']
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
@@ -83,6 +84,28 @@ def test_groups_are_what_each_labelled_and_what_the_other_one_alone_did():
     assert len(groups['pets/own'] & groups['farm/own']) == 4  # paws
 
 
+def test_the_generated_animals_keep_their_places_among_the_29_names():
+    """By AP-10K's own names of its keypoints, which MMPose's metainfo has."""
+    cfg = Config.fromfile(ROOT / 'configs/union/clamp_lite0-minilm_demo-animalpose.py')
+    names, metrics = cfg.model.head.prompt_learner.keypoint_names, cfg.test_evaluator.metrics
+    assert len(names) == len(set(names)) == 29
+    told = {}
+    for part in cfg.train_dataloader.dataset.datasets:
+        own = dataset_metainfo(part)['keypoint_id2name']
+        told[part.metainfo.dataset_name] = {own[old]: names[new] for old, new in part.pipeline[0].mapping}
+    assert told['demo']['L_F_Paw'] == told['animalpose']['L_F_Paw'] == 'left front paw'
+    assert told['demo']['Root of tail'] == told['animalpose']['TailBase'] == 'tail base'
+    assert told['demo']['R_Elbow'] == 'right elbow'
+    assert told['animalpose']['R_F_Elbow'] == 'right front elbow'
+    common = ['left eye', 'right eye', 'nose', 'tail base'] + [
+        f'{side} {end} paw' for end in ('front', 'back') for side in ('left', 'right')
+    ]
+    for part, number in (('demo', 17), ('animalpose', 20)):
+        own, both = metrics[part]
+        assert (own.prefix, len(own.annotated), own.get('only')) == ('own', number, None)
+        assert (both.prefix, sorted(both.only)) == ('common', sorted(common))
+
+
 def test_the_commands_of_the_table_are_those_of_the_header():
     header = (ROOT / 'configs/_base_/datasets/pets-farm_128x128.py').read_text().split('\n_base_')[0]
     script = header.replace('\\\n#', '').replace('${A}', 'data/animalpose/annotations/animalpose')
@@ -97,9 +120,10 @@ def test_the_commands_of_the_table_are_those_of_the_header():
         assert [name_of[original] for original in names] == cfg.names[part]
 
 
-def test_the_table_has_a_row_a_config():
-    assert {ROOT / row['config'] for row in TABLE['rows']} == {path for path in LEAVES if '_lite0' in path.stem}
-    for row in TABLE['rows']:
+def test_the_tables_have_a_row_a_config():
+    rows = TABLE['rows'] + TABLES['union-demo']['rows']
+    assert {ROOT / row['config'] for row in rows} == set(LEAVES)
+    for row in rows:
         dataset = Config.fromfile(ROOT / row['config']).test_dataloader.dataset
         assert row['test'] == ALL_OF.join(part.data_root + part.ann_file for part in dataset.datasets)
 

@@ -2,6 +2,7 @@
 
 python tools/test.py configs/ap10k/clamp_vitb.py work_dirs/ap10k/clamp_vitb/epoch_210.pth --out metrics.json
 python tools/test.py MODEL_FOLDER
+python tools/test.py MODEL_FOLDER --on configs/ap10k/clamp_vitb.py  # by the keypoints whose names both have
 """
 
 import argparse
@@ -27,6 +28,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=input_file,
         nargs='?',
         help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)',
+    )
+    parser.add_argument(
+        '--on',
+        type=input_file,
+        metavar='OTHER_CONFIG',
+        help='test on the data set of another config, by the keypoints whose names model and data set have in common',
     )
     parser.add_argument('--work-dir', help='folder for the logs (default: work_dirs/FOLDER/NAME of the config)')
     parser.add_argument('--out', type=output_file('.json'), metavar='METRICS.json', help='save the metrics')
@@ -62,7 +69,9 @@ from mmengine.runner import Runner
 
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.datasets.vocabulary import differences
 from clamp.engine import check_launcher, leave_process_group
+from clamp.evaluation.elsewhere import measure_on
 from clamp.onnx.estimator import onnx_estimator
 from clamp.pretrained import find_model
 
@@ -85,11 +94,21 @@ class SaveMetricsHook(Hook):
             mmengine.dump(metrics, self.path, indent=2)
 
 
+def say_what_is_measured(names: list[str], path: str) -> None:
+    """Say which keypoints model and data set have in common, and where one word may be two places."""
+    print(f'measured on {path}, {len(names)} keypoints that both have: {", ".join(names)}')
+    for name, note in differences(names).items():
+        print(f'note on {name!r}: {note}')
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put the command line's options into it."""
     place = Path(args.config)
     args.config, args.checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
+    if args.on:
+        other = read_config(args.on)
+        say_what_is_measured(measure_on(cfg, other), args.on)
     folder_and_name = place.with_suffix('').parts[-2:] if place.suffix == '.py' else [place.resolve().name]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     # MMEngine does not read safetensors; they are in the model once they have been checked
@@ -97,6 +116,8 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
     if args.dump:
+        if 'datasets' in cfg.test_dataloader.dataset:
+            raise ValueError('--dump saves predictions of one data set; here keypoints of several are brought together.')
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=str(args.dump))]
     return cfg
