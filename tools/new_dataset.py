@@ -73,6 +73,7 @@ from clamp.datasets.new_dataset import (
     make_metainfo,
     sides_of,
 )
+from clamp.datasets.vocabulary import differences, near, propose
 from clamp.formats.deeplabcut import read_project
 from clamp.formats.sleap import read_labels
 
@@ -253,9 +254,22 @@ def describe(metainfo: dict, parts: list[audit.Part], pairs: list[list[str]]) ->
         )
     if not metainfo['skeleton_info']:
         print('no skeleton in the file: poses will be drawn as points; add links to skeleton_info if you want lines')
+    describe_vocabulary(names)
     known = known_keypoints(spelled)
     if assumed := [name for name, spoken in zip(names, spelled) if words(spoken) not in known]:
         print(f'sigma {SIGMA}, assumed, for {", ".join(assumed)}: AP depends on it, set your own in `sigmas`')
+
+
+def describe_vocabulary(names: list[str]) -> None:
+    """Say which names keypoints have where data sets train one model, and what is near to those that have none."""
+    found = propose(names)
+    told = ', '.join(f'{own}: {name}' for own, name in zip(names, found) if name)
+    print(f'in a training with other data sets (docs/many_datasets.md), {told or "none has a name yet"}')
+    for own, name in zip(names, found):
+        if not name:
+            print(f'  {own} is in no vocabulary{"; near: " if near(own) else ""}{", ".join(near(own))}')
+    for name, note in differences(filter(None, found)).items():
+        print(f'  note on {name!r}: {note}')
 
 
 def main(argv: list[str] | None = None) -> int:

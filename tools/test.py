@@ -117,7 +117,9 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
     if args.dump:
         if 'datasets' in cfg.test_dataloader.dataset:
-            raise ValueError('--dump saves predictions of one data set; here keypoints of several are brought together.')
+            raise ValueError(
+                '--dump saves predictions of one data set; here keypoints of several are brought together.'
+            )
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=str(args.dump))]
     return cfg

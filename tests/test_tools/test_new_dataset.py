@@ -47,6 +47,18 @@ def test_configs_train_on_the_file(place, capsys):
     assert Path(dataset.get_data_info(0)['img_path']).resolve().parent == place / 'mice/images'
 
 
+def test_names_in_the_vocabulary_are_told(capsys):
+    load_tool('new_dataset').describe_vocabulary(['snout', 'LF_hoof', 'knee_L', 'implant', 'rear_knee'])
+    assert capsys.readouterr().out.splitlines() == [
+        'in a training with other data sets (docs/many_datasets.md), snout: nose, LF_hoof: left front paw, '
+        'knee_L: left knee',
+        '  implant is in no vocabulary',
+        '  rear_knee is in no vocabulary; near: left knee, right knee, left back knee',
+        "  note on 'knee': a person's is the knee joint; AP-10K's was found at the anatomical ankle (hock), which is "
+        "Animal-Pose's back knee (on hoofed animals and on a jaguar)",
+    ]
+
+
 def test_nothing_is_lost(place):
     args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
     tool = load_tool('new_dataset')

@@ -13,7 +13,9 @@ keypoint_names, metainfo, converters = unite(metainfos, names)
 common = common_names(*names.values())
 
 files = dict(
-    demo=dict(data_root='data/demo/', data_prefix=dict(img='data/'), train='ap10k-train-split1', val='ap10k-val-split1'),
+    demo=dict(
+        data_root='data/demo/', data_prefix=dict(img='data/'), train='ap10k-train-split1', val='ap10k-val-split1'
+    ),
     animalpose=dict(data_root='data/animalpose/', train='animalpose_train', val='animalpose_val'),
 )
 datasets = {
