@@ -27,7 +27,7 @@ demo: setup
 	$(BIN)/python tools/draw_poses.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -1,15 +1,21 @@
 """Tiny sizes: a whole CLAMP here has 3 M parameters, nearly all of them token embeddings."""
 
+import copy
+import functools
 import importlib.util
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')  # no test may reach for the network
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # the processes share the cores
 
 import open_clip
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -42,6 +48,21 @@ def load_tool(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def slow_except(values: Iterable[str], *quick: str) -> list:
+    """Parameters of which some are in the quick suite, and all in the slow one."""
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@functools.cache
+def _read(path: Path, fold: str | None) -> Config:
+    return Config.fromfile(path)
+
+
+def read_config_once(path: Path) -> Config:
+    """Read a config of the repository, whose bases take MMEngine a second, once a run; each call has its own copy."""
+    return copy.deepcopy(_read(path, os.environ.get('FOLD')))
 
 
 def tiny_clip(kind: str = 'vit', **kwargs) -> dict:

@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS, METRICS
 
-from tests.conftest import load_tool
+from tests.conftest import load_tool, slow_except
 
 ROOT = Path(__file__).parents[1]
 MADE = sorted(path for path in (ROOT / 'configs').rglob('*_*_*.py') if 'make_splits.py' in path.read_text())
@@ -103,7 +103,7 @@ def test_the_command_in_the_header_makes_the_files(path, tmp_path, monkeypatch, 
     assert len(folders) == len(seeds)  # draws are not mixed in one folder
 
 
-@pytest.mark.parametrize('library', ['xtcocotools', 'pycocotools'])
+@pytest.mark.parametrize('library', slow_except(['xtcocotools', 'pycocotools'], 'xtcocotools'))
 @pytest.mark.parametrize('data', ['ap10k', 'animalpose'])
 @pytest.mark.parametrize('pair', ['bovidae-to-canidae', 'canidae-to-felidae'])
 def test_ap_of_a_family_is_that_of_the_full_predictions(data, pair, library, tmp_path, monkeypatch):

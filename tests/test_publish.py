@@ -73,6 +73,7 @@ def test_what_is_in_the_folder(folder, checkpoint):
         assert wanted in card
 
 
+@pytest.mark.slow
 def test_half_precision_is_half_as_large_and_must_hold_the_weights(checkpoint, tmp_path):
     publish(Config.fromfile(CONFIG), checkpoint, tmp_path / 'half', Notes('half'), half=True)
     predictor = PosePredictor.from_pretrained(str(tmp_path / 'half'), 'cpu')

@@ -15,7 +15,7 @@ import pytest
 from clamp.checks import check_data
 from clamp.datasets import coco as reader
 from clamp.inference.sources import CocoBoxes
-from tests.conftest import load_tool
+from tests.conftest import load_tool, slow_except
 from tests.test_datasets.conftest import average_precision, config, make_coco, write
 
 REPOSITORY = Path(__file__).parents[2]
@@ -168,7 +168,7 @@ def place(folder, log, monkeypatch):
     return folder, log, average_precision(folder)
 
 
-@pytest.mark.parametrize('name', [pytest.param(n, marks=[pytest.mark.slow] * (i % 9 > 0)) for i, n in enumerate(TABLE)])
+@pytest.mark.parametrize('name', slow_except(TABLE, *list(TABLE)[::37]))
 def test_a_wrong_file_ends_in_an_error_or_changes_no_number(place, name):
     folder, log, clean = place
     prepare(folder, TABLE[name])

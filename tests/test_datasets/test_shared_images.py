@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clamp.datasets.shared_images import Shared, find_shared, read_list, write_list
-from tests.conftest import load_tool
+from tests.conftest import load_tool, slow_except
 from tests.test_datasets.test_audit import make_part
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def others(tmp_path_factory) -> dict[str, Path]:
     return {f'{i}.jpg': write(root / f'{i}.jpg', draw(i)) for i in range(100, 106)}
 
 
-@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('change', slow_except(CHANGES, 'mirrored, same', 'holds it'))
 def test_a_photograph_that_is_in_both_is_found_and_no_other(change, others, tmp_path):
     images = {f'{i}.jpg': write(tmp_path / f'{i}.jpg', draw(i)) for i in range(3)}
     planted = write(tmp_path / 'other/planted.jpg', CHANGES[change](draw(1)))

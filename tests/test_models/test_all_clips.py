@@ -59,7 +59,7 @@ def check_and_build(name: str) -> None:
     assert learner.text_encoder.embed_dim == embeds[0].shape[1] == clip_config(model.backbone.clip)['embed_dim']
 
 
-@pytest.mark.parametrize('name', ['RN50', 'MobileCLIP2-S0', 'ViT-B-16-SigLIP2', 'ViT-H-14-worldwide', 'nllb-clip-base'])
+@pytest.mark.parametrize('name', ['RN50', 'ViT-B-16-SigLIP2'])
 def test_some_models(name, hub):
     check_and_build(name)
 

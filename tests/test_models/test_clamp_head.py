@@ -190,6 +190,7 @@ def test_flip_test_through_mmpose(kind):
     assert [p.pred_instances.keypoints.shape for p in predictions] == [(1, K, 2)] * 2
 
 
+@pytest.mark.slow
 def test_no_data_dependent_shapes_in_the_step():
     """The tensor part of the step is one graph for torch.compile."""
     head = MODELS.build(tiny_head())

@@ -8,7 +8,7 @@ from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tests.conftest import tiny_head
+from tests.conftest import slow_except, tiny_head
 from tests.test_models.test_clamp_head import msra_codec, packed_samples
 from tests.test_models.test_synchronisation import GPU, Transfers, pretend_on, training_batch
 from tests.test_models.test_text_towers import save_model
@@ -43,7 +43,7 @@ def estimator_of(kind: str, folder) -> torch.nn.Module:
     )
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=slow_except(KINDS, 'efficientnet', 'siglip'))
 def kind(request) -> str:
     return request.param
 

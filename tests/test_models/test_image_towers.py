@@ -7,7 +7,7 @@ from timm.layers import AttentionPoolLatent
 
 from clamp.models.clip_backbone import CLIPBackbone
 from clamp.models.image_towers import IMAGE_TOWERS, DenseTimm, image_tower_kind, image_tower_layout
-from tests.conftest import TEXT_CFG, random_clip, tiny_clip
+from tests.conftest import TEXT_CFG, random_clip, slow_except, tiny_clip
 from tests.tiny_timm import KINDS, tiny_timm_clip
 
 CLIPA = dict(layers=2, width=32, head_width=16, patch_size=8, image_size=32, pool_type='avg', no_ln_pre=True)
@@ -30,7 +30,7 @@ def backbone_of(kind: str, **kwargs) -> tuple[CLIPBackbone, torch.Tensor]:
     return backbone, torch.randn(2, 3, size, size)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=slow_except(KINDS, 'convnext', 'siglip', 'eva'))
 def timm_kind(request) -> str:
     return request.param
 

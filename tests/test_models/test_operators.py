@@ -38,6 +38,7 @@ def count(run, amp: bool) -> tuple[int, int]:
     return forward.counts.total(), backward.counts.total()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('amp', [False, True])
 def test_head_in_training(amp):
     """CLAMP's head with the depth of the paper's: 12 layers of text encoder, 1 of prompt encoder, 3 of cross-attention.

@@ -64,7 +64,7 @@ def model(real_model):
         yield real_model
 
 
-@pytest.fixture(params=[False, True], ids=['float32', 'bfloat16'])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=['float32', 'bfloat16'])
 def amp(request, monkeypatch) -> bool:
     """Whether to train under autocast, which turns itself off where no GPU is."""
     monkeypatch.setattr(torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False)
@@ -92,6 +92,7 @@ def test_training_sends_three_tensors_and_waits_for_nothing(model, kind, amp):
     assert precisions == {torch.bfloat16 if amp else torch.float32}
 
 
+@pytest.mark.slow
 def test_the_backward_pass_waits_for_nothing(real_model, kind, amp):
     with FakeTensorMode(allow_non_fake_inputs=True):
         pretend_on(torch.device('cpu'), real_model)

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
-from tests.conftest import load_tool
+from tests.conftest import load_tool, slow_except
 
 REPOSITORY = Path(__file__).parents[2]
 KEYPOINTS = [[20, 30], [60, 25], [70, 45], [50, 50], [10, 60], [35, 70], [30, 80], [45, 20], [65, 65], [15, 40]]
@@ -75,7 +75,7 @@ def load_dataset(root: Path, config: str):
     return DATASETS.build(dict(Config.fromfile(config).train_dataloader.dataset, data_root=str(root)))
 
 
-@pytest.mark.parametrize('name', ['bmp', 'png'])
+@pytest.mark.parametrize('name', slow_except(['bmp', 'png'], 'png'))
 def test_training_sees_the_same_as_without_crops(root, name):
     """The same random numbers give the same keypoints and, but for sampling the large image twice, the same pixels."""
     folder = build(root, '--format', name)
@@ -114,6 +114,7 @@ def test_the_small_animal_is_copied_and_the_large_one_shrunk(root):
     assert coco['annotations'][1]['area'] < source['annotations'][1]['area'] / 4
 
 
+@pytest.mark.slow
 def test_size_is_foretold(root, capsys):
     tool.main([write_config(root), str(root.parent / 'crops'), '--dry-run'])
     assert not (root.parent / 'crops').exists()
@@ -138,6 +139,7 @@ def test_an_interrupted_run_goes_on(root):
     assert len(json.loads((folder / 'annotations/train.json').read_text())['images']) == 2
 
 
+@pytest.mark.slow
 def test_crops_of_other_kinds_do_not_mix(root):
     build(root)
     with pytest.raises(SystemExit, match='other format'):

@@ -28,6 +28,7 @@ def test_peaks_by_hand():
     assert low.tolist() == right.flip(0).tolist()
 
 
+@pytest.mark.slow
 def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
     options = ['train_dataloader.batch_size=4', 'test_dataloader.batch_size=4']
     diagnose.main([CONFIG, '--batches', '1', '--json', 'found.json', '--cfg-options', *options])

@@ -138,6 +138,7 @@ def test_names_are_never_code(place):
     assert info[2]['name'] == "s'nout', \"#\\"
 
 
+@pytest.mark.slow
 def test_pairs_in_other_languages(place, capsys):
     german = coco()
     german['categories'][0]['keypoints'] = ['Auge_links', 'Auge_rechts', 'Nase']

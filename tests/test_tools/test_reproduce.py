@@ -247,7 +247,7 @@ def test_a_run_goes_on_from_the_last_epoch_that_can_be_read(workplace):
     assert len(json.loads((folder() / 'result.json').read_text())['starts']) == 2
 
 
-@pytest.mark.parametrize('done', [True, False])
+@pytest.mark.parametrize('done', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_of_another_config_or_other_data_is_refused(workplace, done):
     reproduce.main(ONE)
     calls()

@@ -67,6 +67,7 @@ def test_errors_name_what_is_wrong_before_the_work(visualize, folder):
     assert not (folder / 'new.png').exists()
 
 
+@pytest.mark.slow
 def test_animals_are_chosen_by_image_or_spread_from_first_to_last(visualize):
     def chosen(*args) -> list[tuple[int, int]]:
         dataset = visualize.choose_animals(cfg, *args)
@@ -179,6 +180,7 @@ def test_the_sheet_of_poses_has_all_pairs(folder, weights, monkeypatch):
     assert sheet[256:, : 2 * 256].std() > 10
 
 
+@pytest.mark.slow
 def test_score_maps_of_a_photo_of_ones_own_need_no_test_set(visualize, folder, weights):
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     cv2.imwrite(str(folder / 'mine.png'), image)
