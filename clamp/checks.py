@@ -53,11 +53,26 @@ def read_config(path: str, options: dict | None = None) -> Config:
     """
     from . import register  # noqa: F401 (here, as it imports this module)
 
-    cfg = read_published_config(path) if path.endswith('.json') else Config.fromfile(path)
+    cfg = read_published_config(path) if path.endswith('.json') else read_file(path)
     check_names(cfg)
     override(cfg, options or {})
     forget_workers(cfg)
     return cfg
+
+
+def read_file(path: str | Path) -> Config:
+    """Read a config file as it is.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is no config in Python, or has a syntax error.
+    """
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as error:  # OSError: MMEngine's, of other endings
+        raise ValueError(f'{path} cannot be read as a config (.py): {error}') from error
 
 
 def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
@@ -80,7 +95,7 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             check_keypoint_number(cfg.model, loader.dataset)
             check_parts(loader.dataset)
             for dataset in parts_of(loader.dataset):
-                check_data(dataset, test=split != 'train')
+                check_data(dataset, test=split != 'train', combined='datasets' in loader.dataset)
             check_evaluator(cfg, split)
     if 'train' in splits:
         check_targets(cfg)
@@ -165,12 +180,14 @@ def check_keypoint_number(model: dict, dataset: dict) -> None:
     )
 
 
-def check_data(dataset: dict, test: bool = False) -> None:
+def check_data(dataset: dict, test: bool = False, combined: bool = False) -> None:
     """Check an annotation file, that its images exist and are of the sizes it gives, and that there is something to do.
 
     Args:
         dataset (dict): A data set config.
         test (bool): Whether it is tested on. Defaults to False: it is trained on.
+        combined (bool): Whether it is one of several. Then its metainfo is of its file, and its pipeline converts the
+            keypoints to those of all. Of one alone the metainfo is of what its pipeline makes. Defaults to False.
 
     Raises:
         FileNotFoundError: If the annotation file or images are missing.
@@ -180,7 +197,7 @@ def check_data(dataset: dict, test: bool = False) -> None:
     if not osp.isfile(path):
         help_ = SPLIT_HELP if '/splits/' in path else DATA_HELP
         raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {help_}')
-    takes_some = any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
+    takes_some = not combined and any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
     content = coco.load(path)
     coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
     images = content['images']

@@ -25,11 +25,14 @@ def check_parts(dataset: dict) -> None:
     for part, info in zip(dataset['datasets'], infos):
         steps = [step for step in part.get('pipeline', ()) if step['type'] == 'KeypointConverter']
         to = steps[-1]['num_keypoints'] if steps else info['num_keypoints']
-        places = [place for step in steps for place, _ in step['mapping']]
-        if to != number or any(place >= info['num_keypoints'] for place in places):
+        mappings = [pair for step in steps for pair in step['mapping']]
+        places = [place for pair in mappings for place in (pair[0] if isinstance(pair[0], (list, tuple)) else pair[:1])]
+        targets = [target for _, target in mappings]
+        wrong = max(places, default=-1) >= info['num_keypoints'] or max(targets, default=-1) >= number
+        if to != number or wrong:
             raise ValueError(
                 f'The data set {info["dataset_name"]} has {info["num_keypoints"]} keypoints, and its pipeline makes '
-                f'{to} of them, from the places {places}; the data sets together have {number}. Let '
+                f'{to} of them, from the places {places} to {targets}; the data sets together have {number}. Let '
                 'clamp.datasets.union.unite make the KeypointConverter.'
             )
 
@@ -65,6 +68,8 @@ def check_evaluator(cfg: Config, split: str) -> None:
         )
     if by_name:
         metrics = evaluators.metrics
+        if wrong := [name for name, of_dataset in metrics.items() if not isinstance(of_dataset, (list, tuple))]:
+            raise ValueError(f'{split}_evaluator.metrics.{wrong[0]} should be a list of metrics.')
         files = {dataset_metainfo(part)['dataset_name']: annotation_path(part) for part in parts_of(dataset)}
     else:
         metrics = {'': evaluators if isinstance(evaluators, list) else [evaluators]}

@@ -33,6 +33,8 @@ class Options(argparse.Action):
 
 def input_file(name: str) -> str:
     """Return the path of a file that is there: a ``type`` for an argument of :mod:`argparse`."""
+    if os.path.isdir(name):
+        raise argparse.ArgumentTypeError(f'{name} is a folder, but a file is needed')
     if not os.path.isfile(name):
         raise argparse.ArgumentTypeError(f'{name} is not there (from {os.getcwd()})')
     return name

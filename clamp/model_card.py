@@ -34,8 +34,8 @@ predictor = PosePredictor.from_pretrained('path/to/this/folder')  # or its id on
 pose.keypoints, pose.scores  # ({k}, 2) in pixels of the image; ({k},)
 ```
 
-The commands of the repository take this folder in the place of config and checkpoint:
-`python tools/predict.py FOLDER photo.jpg`.
+The repository's `tools/predict.py`, `test.py`, `report.py`, `demo_app.py` and `export_onnx.py` take this folder in the
+place of config and checkpoint: `python tools/predict.py FOLDER photo.jpg`.
 
 ## Training data
 

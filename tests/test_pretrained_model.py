@@ -7,7 +7,7 @@ import numpy as np
 
 from clamp.datasets.synthetic.sample import generate_sample
 from clamp.inference import PosePredictor
-from clamp.pretrained import DEFAULT, default_model
+from clamp.pretrained import DEFAULT
 
 
 def test_it_is_small_and_says_how_good_it_is_and_what_it_is_made_of():
@@ -21,7 +21,7 @@ def test_it_is_small_and_says_how_good_it_is_and_what_it_is_made_of():
 
 
 def test_it_predicts_at_once():
-    predictor = PosePredictor.from_pretrained(default_model(), device='cpu')
+    predictor = PosePredictor.from_pretrained(device='cpu')
     assert predictor.keypoint_names[:5] == ['left eye', 'right eye', 'left ear base', 'right ear base', 'nose']
     image, animals = generate_sample(0, 'train', 0)
     (pose,) = predictor([image], [[animals[0]['bbox']]])[0]

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmpose.registry import DATASETS, MODELS
 from PIL import Image
 
-from clamp.checks import check_config, check_keypoint_number, check_sizes, check_targets
+from clamp.checks import check_config, check_data, check_keypoint_number, check_sizes, check_targets
 from clamp.combined_checks import check_absent, check_evaluator, check_parts
 from clamp.datasets.metainfo import dataset_metainfo
 from clamp.datasets.vocabulary import KNOWN, NAMES
@@ -146,6 +146,13 @@ def test_configs_that_do_not_fit_together_are_one_error():
     with pytest.raises(ValueError, match=r'from the places \[9, 1'):
         check_parts(cfg.train_dataloader.dataset)
     cfg = union()
+    cfg.train_dataloader.dataset.datasets[0].pipeline[0].mapping[0] = [
+        (0, 1),
+        99,
+    ]  # MMPose's: a mean of two; to nowhere
+    with pytest.raises(ValueError, match=r'from the places \[0, 1, 1, .* to \[99, '):
+        check_parts(cfg.train_dataloader.dataset)
+    cfg = union()
     cfg.model.data_preprocessor.absent = dict(unlabelled=True)
     with pytest.raises(ValueError, match=r'absent\.unlabelled takes unlabelled keypoints as not there'):
         check_absent(cfg)
@@ -157,6 +164,10 @@ def test_evaluators_that_do_not_fit_are_one_error():
     with pytest.raises(
         ValueError, match=r'test_dataloader reads .*pets-all\.json, but test_evaluator reads other\.json'
     ):
+        check_evaluator(cfg, 'test')
+    cfg = union()
+    cfg.test_evaluator.metrics.pets = cfg.test_evaluator.metrics.pets[0]
+    with pytest.raises(ValueError, match=r'test_evaluator\.metrics\.pets should be a list of metrics'):
         check_evaluator(cfg, 'test')
     cfg = union()
     cfg.test_evaluator.metrics.cows = cfg.test_evaluator.metrics.pop('farm')
@@ -214,6 +225,9 @@ def test_a_small_union_is_built_and_read(tmp_path):
         words = [word for word in shlex.split(command)[1:] if word not in absent]
         assert make_splits.main([str(source) if word.endswith('.json') else word for word in words]) == 0
     dataset = cfg.train_dataloader.dataset
+    other = dataset.datasets[0] | dict(data_root=str(tmp_path), ann_file=source.name)
+    with pytest.raises(ValueError, match=r'`keypoints` should be 9 times x, y, visibility'):
+        check_data(other, combined=True)  # else they would be taken by their places
     for part in dataset.datasets:
         part.update(data_root=str(tmp_path), ann_file=part.ann_file.replace('annotations/', ''))
     dataset.pipeline = []

@@ -51,6 +51,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('give a config, or annotation files (--train, --val) with --img-root')
     if args.list and not args.against:
         parser.error('--list goes with --against')
+    if args.against and (args.json or args.fast):
+        parser.error('--against looks at photographs alone: leave --json and --fast out')
     return args
 
 
@@ -61,6 +63,8 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from clamp.checks import read_file
+from clamp.combined_checks import check_evaluator
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
 from clamp.datasets.metainfo import parts_of, raw_metainfo
@@ -84,19 +88,19 @@ def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
         metainfo = args.metainfo if args.metainfo.endswith('.py') else f'configs/_base_/datasets/{args.metainfo}.py'
         parts = [Part(n, f, args.img_root, coco.load(f)) for n, f in (('train', args.train), ('val', args.val)) if f]
         return [DataSet(parts, load_swaps(dict(metainfo={'from_file': metainfo})), None)], []
-    cfg = Config.fromfile(args.config)
+    cfg = read_file(args.config)
     configs = by_name(cfg)
     if not configs:
         raise ValueError(f'{args.config}: no loader has a dataset with an `ann_file`; name a config for training')
     datasets = []
-    for name, loaders in configs.items():
+    for (name, *_), loaders in configs.items():
         parts: dict[Path, Part] = {}
         for split, dataset in loaders:
             part = load_part(split, dataset)
             parts.setdefault(part.ann_file if split != 'train' else Path(), part)
         datasets.append(DataSet(list(parts.values()), load_swaps(loaders[0][1]), None, name))
-    if len(configs) > 1:
-        return datasets, []
+    if all('datasets' in dataset_of(cfg, split) for split, _ in loaders):
+        return datasets, check_combined_evaluators(cfg)
     if any(step['type'] == 'KeypointConverter' for step in loaders[0][1].get('pipeline', ())):
         raise ValueError(
             f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
@@ -105,14 +109,17 @@ def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
     return [datasets[0]._replace(prompts=cfg.get('keypoint_names'))], check_evaluators(cfg)
 
 
-def by_name(cfg: Config) -> dict[str, list[tuple[str, dict]]]:
-    """The loaders' data sets that have files: by the name of a combined one, '' where none are; split and config."""
+def by_name(cfg: Config) -> dict[tuple[str, ...], list[tuple[str, dict]]]:
+    """The loaders' data sets that have files, split and config: by their name ('' where none are combined) and those of
+    their keypoints, which may be others in training and test.
+    """
     found = defaultdict(list)
     for split in ('train', 'val', 'test'):
         dataset = dataset_of(cfg, split)
         for part in parts_of(dataset):
             if 'ann_file' in part:
-                found[raw_metainfo(part)['dataset_name'] if 'datasets' in dataset else ''].append((split, part))
+                named = (raw_metainfo(part)['dataset_name'], *load_swaps(part)) if 'datasets' in dataset else ('',)
+                found[named].append((split, part))
     return dict(found)
 
 
@@ -145,6 +152,8 @@ def images_of(parts: list[Part]) -> dict[str, Path]:
     found = {}
     for part in parts:
         for image in part.coco['images']:
+            if not isinstance(image, dict) or not isinstance(image.get('file_name'), str):
+                raise ValueError(f'{part.ann_file}: an entry of `images` has no file name')
             path = part.img_root / image['file_name']
             if found.setdefault(image['file_name'], path) != path:
                 raise ValueError(f'two images are named {image["file_name"]}: give a config of one data set')
@@ -156,7 +165,9 @@ def images_against(place: Path) -> dict[str, Path]:
     if place.is_dir():
         files = sorted(path for path in place.rglob('*') if path.suffix.lower() in IMAGES)
         return {str(path.relative_to(place)): path for path in files}
-    loaders = by_name(Config.fromfile(place)).values()
+    if place.suffix != '.py':
+        raise ValueError(f'--against {place}: a config (.py) or a folder of images is needed')
+    loaders = by_name(read_file(place)).values()
     return images_of([load_part(split, dataset) for of_dataset in loaders for split, dataset in of_dataset])
 
 
@@ -190,6 +201,18 @@ def check_between(datasets: list[DataSet]) -> list[Finding]:
                 pairs = [f'{p.image} = {p.other} ({p.how})' for p in find_shared(tested, trained)[0]]
                 what = f'photograph of {other.name} tested on is trained on in {one.name}'
                 findings += found('error', 'shared', 'between', what, pairs)
+    return findings
+
+
+def check_combined_evaluators(cfg: Config) -> list[Finding]:
+    """Whether the data sets of each loader are those of its evaluator."""
+    findings = []
+    for name in ('val', 'test'):
+        if dataset_of(cfg, name):
+            try:
+                check_evaluator(cfg, name)
+            except ValueError as error:
+                findings += found('error', 'evaluator', name, 'loader and evaluator do not fit', [str(error)])
     return findings
 
 

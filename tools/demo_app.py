@@ -8,6 +8,7 @@ Then open http://127.0.0.1:7860. It works without a network, and only this machi
 """
 
 import argparse
+import importlib.util
 import os
 import sys
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is i
 
 
 from clamp.command_line import Options, at_least, check_model, config_or_model, input_file
+
+NEEDS = "The demo needs {}, which is not installed: pip install --no-build-isolation -e '.[app]'"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,6 +52,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
+    if importlib.util.find_spec('gradio') is None:
+        sys.exit(f'error: {NEEDS.format("gradio")}')
 
 from clamp.inference import PosePredictor
 from clamp.inference.detection import AnimalDetector
@@ -81,9 +86,7 @@ def main(argv: list[str] | None = None) -> None:
             os.environ['GRADIO_TEMP_DIR'] = folder  # of the uploads
             serve(args)
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"error: The demo needs {error.name}, which is not installed: pip install --no-build-isolation -e '.[app]'"
-        )
+        sys.exit(f'error: {NEEDS.format(error.name)}')
     except (FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
 

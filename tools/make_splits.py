@@ -18,6 +18,7 @@ docs/protocols.md says what is drawn, and why.
 import argparse
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     other = commands.add_parser(
         'relabel', parents=[written], help='some species and keypoints, by other names: a data set as another would be'
     )
-    other.add_argument('ann', type=Path, help='COCO annotation file')
+    other.add_argument('ann', type=input_path, help='COCO annotation file')
     other.add_argument('--name', required=True, help="the part's, in its file name")
     other.add_argument('--species', nargs='+', required=True, help='those to keep, such as dog cat')
     other.add_argument(
@@ -82,9 +83,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
 
     less = commands.add_parser('without', parents=[written], help='all but the images that another data set has too')
-    less.add_argument('ann', type=Path, help='COCO annotation file')
+    less.add_argument('ann', type=input_path, help='COCO annotation file')
     less.add_argument(
-        '--list', type=Path, required=True, metavar='SHARED.json', help='of tools/check_dataset.py --against'
+        '--list', type=input_path, required=True, metavar='SHARED.json', help='of tools/check_dataset.py --against'
     )
 
     check = commands.add_parser('verify', help='rebuild splits from their sources, and compare')
@@ -92,7 +93,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     check.add_argument(
         '--source-dir', type=input_path, help="the sources' folder (default: the manifest's, or the one above)"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.command == 'relabel' and not re.fullmatch(r'[A-Za-z0-9][\w-]*', args.name):
+        parser.error(f'--name {args.name!r}: use letters, digits, - and _')
+    return args
 
 
 if __name__ == '__main__':
@@ -152,6 +156,8 @@ def make_relabelled(args: argparse.Namespace) -> int:
         pairs = [pair.partition('=')[::2] for pair in args.keypoints]
         if wrong := [pair for pair, (old, new) in zip(args.keypoints, pairs) if not (old and new)]:
             raise ValueError(f'--keypoints {wrong[0]}: expected OLD=NEW, such as L_Eye=eyeL')
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(f'--keypoints {" ".join(args.keypoints)}: a keypoint is there twice')
         options['keypoints'] = dict(pairs)
     return write(args, (build('relabel', options, [args.ann], args.name),))
 
@@ -165,6 +171,7 @@ def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tup
     """A split, its manifest and its default path; it is named after the last source."""
     if len({path.name for path in sources}) < len(sources):
         raise ValueError(f'two sources are named {sources[0].name}, so no manifest could tell them apart; rename one')
+    suffix = re.sub(r'[^\w%+.-]', '_', suffix)  # names of species are the file's
     output = inside(sources[-1].parent / 'splits', f'{sources[-1].stem}_{suffix}.json')
     contents = [coco.read(path) for path in sources]
     try:
@@ -211,8 +218,6 @@ def summary(manifest: dict) -> str:
         lines.append(f'{dropped} images left out: they also show a {manifest["options"]["species"]}')
     if 'images_left_out' in report:
         lines.append(f'{report["images_left_out"]} images left out')
-    if 'images_left_out' in report:
-        lines.append(f'{report["images_left_out"]} images left out')
     if manifest['options'].get('keypoints'):
         lines.append(f'labels of {", ".join(manifest["options"]["keypoints"])} alone')
     if 'images_dropped_for_test_family' in report:
@@ -227,7 +232,7 @@ def verify(args: argparse.Namespace) -> int:
     for path in args.manifests:
         try:
             problems = find_problems(path, args.source_dir)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems = [f'cannot be checked: {error!r}']
         failed += bool(problems)
         print(f'{path}: {"; ".join(problems) or "verified"}')

@@ -107,6 +107,9 @@ def load_config(args: argparse.Namespace) -> Config:
     args.config, args.checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
     if args.on:
+        own = ('test_dataloader.dataset', 'test_evaluator')
+        if vain := [option for option in args.cfg_options or {} if option.startswith(own)]:
+            raise ValueError(f'The option {vain[0]} would be without effect: data and metric are those of {args.on}.')
         other = read_config(args.on)
         say_what_is_measured(measure_on(cfg, other), args.on)
     folder_and_name = place.with_suffix('').parts[-2:] if place.suffix == '.py' else [place.resolve().name]

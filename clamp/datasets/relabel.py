@@ -3,7 +3,9 @@ without some of its images. Builders as in :mod:`.splits`."""
 
 from itertools import chain
 
+from ..keypoint_names import check_names
 from . import splits
+from .new_dataset import keypoints_of
 from .unseen_species import check_species
 
 
@@ -17,7 +19,8 @@ def relabel(coco: dict, *, species: list[str], keypoints: dict[str, str] | None 
             ``keypoints``, in the order to be. Defaults to None: all, as they are.
 
     Raises:
-        ValueError: If no animal is of a species, or there is no such keypoint, or two get one name.
+        ValueError: If no animal is of a species, or there is no such keypoint, two get one name or one gets none, or
+            the names in the categories are not those of the annotations' keypoints.
     """
     for name in species:
         check_species(coco, name)
@@ -27,18 +30,20 @@ def relabel(coco: dict, *, species: list[str], keypoints: dict[str, str] | None 
         return part, {}
     names = splits.keypoint_names(coco)
     splits.check_keypoints(names, list(keypoints))
-    if len(set(keypoints.values())) < len(keypoints):
+    if len(set(check_names(list(keypoints.values())))) < len(keypoints):
         raise ValueError(f'two keypoints would have one name: {", ".join(keypoints.values())}')
+    if wrong := [ann for ann in part['annotations'] if len(ann['keypoints']) != 3 * len(names)]:
+        raise ValueError(
+            f'its `categories` name {len(names)} keypoints, but annotation {wrong[0]["id"]} has '
+            f'{len(wrong[0]["keypoints"]) / 3:g}: mend the names'
+        )
+    _, skeleton = keypoints_of(coco)
     places = [names.index(name) for name in keypoints]
-    part['categories'] = [_relabel_category(category, places, keypoints) for category in coco['categories']]
+    links = [[places.index(end) + 1 for end in link] for link in skeleton if set(link) <= set(places)]  # COCO: from 1
+    new = dict(keypoints=list(keypoints.values()), skeleton=links)
+    part['categories'] = [category | new for category in coco['categories']]
     part['annotations'] = [_relabel_annotation(annotation, places) for annotation in part['annotations']]
     return part, {}
-
-
-def _relabel_category(category: dict, places: list[int], keypoints: dict[str, str]) -> dict:
-    new = {place + 1: number for number, place in enumerate(places, start=1)}  # COCO counts from 1
-    links = [[new[end] for end in link] for link in category.get('skeleton') or [] if set(link) <= new.keys()]
-    return {**category, 'keypoints': list(keypoints.values()), 'skeleton': links}
 
 
 def _relabel_annotation(annotation: dict, places: list[int]) -> dict:
@@ -54,7 +59,7 @@ def without(coco: dict, *, images: list[str]) -> tuple[dict, dict]:
     """
     dropped = {image['id'] for image in coco['images'] if image['file_name'] in images}
     if not dropped:
-        raise ValueError(f'none of the {len(images)} images of the list is in it: nothing is to be left out')
+        raise ValueError(f'none of the {len(images)} images of the list is in it: use the file as it is')
     part = splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in dropped})
     if not any(map(splits.is_trainable, part['annotations'])):
         raise ValueError('nothing would be left that can be trained on')

@@ -51,7 +51,8 @@ class Shared(NamedTuple):
 
 def read_grey(path: str | os.PathLike) -> np.ndarray | None:
     """Return an image (H, W), uint8, as it is shown, ``SIDE`` pixels at its longer side; None if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    data = np.fromfile(path, np.uint8)  # OpenCV cannot open a name that is no UTF-8
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if image is None:
         return None
     scale = SIDE / max(image.shape)
@@ -78,7 +79,7 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
 
     Args:
         images (Mapping[str, Path]): Files by the name that the data set has for them.
-        others (Mapping[str, Path]): Likewise, of the other one. A file that is in both is not compared with itself.
+        others (Mapping[str, Path]): Likewise, of the other one. The same file in both is the same photograph.
 
     Returns:
         tuple[list[Shared], list[str]]: The pairs, and the names of images that cannot be read.
@@ -88,11 +89,14 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
     there = {name: found for name, found in read.items() if found is not None}
     broken, shared = [name for name in others if name not in there], []
     index = Index(there)
+    same_file = {others[name].resolve(): name for name in there}
     for name, path in images.items():
         grey = read_grey(path)
         if grey is None:
             broken.append(name)
             continue
+        if other := same_file.get(path.resolve()):
+            shared.append(Shared(name, other, 'same', 1.0))
         for mirrored in (False, True):
             image = np.ascontiguousarray(grey[:, ::-1]) if mirrored else grey
             for other, placements in index.candidates(describe(image, ZOOMS)).items():
@@ -203,5 +207,5 @@ def read_list(path: str | os.PathLike) -> list[str]:
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         return sorted({pair['image'] for pair in content['pairs']})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f'{path} is no list of tools/check_dataset.py --against ({error!r})') from error

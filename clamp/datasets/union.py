@@ -1,14 +1,16 @@
 """Several data sets as one: the union of their keypoints by name, and MMPose's combined data set with seeded draws."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
 from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS
 
 from ..keypoint_names import check_names, mirrored
 from .new_dataset import COLOURS
-from .vocabulary import NAMES, canonical, near
+from .vocabulary import NAMES, canonical, differences, near
 
 
 @DATASETS.register_module()
@@ -56,6 +58,8 @@ def unite(
         if known := canonical(name):
             raise ValueError(f'{name!r} in new_names is in the vocabulary, as {known!r}: use that.')
     points: dict[str, dict] = {}
+    if lacking := [dataset for dataset in metainfos if dataset not in names]:
+        raise ValueError(f'{lacking[0]} has no names: propose(its keypoints) finds them.')
     for dataset, metainfo in metainfos.items():
         infos = list(metainfo['keypoint_info'].values())
         check_names_of(dataset, infos, names[dataset], new_names)
@@ -65,6 +69,9 @@ def unite(
             if half_of.get(info.get('swap') or info['name']) != half:
                 half = ''  # as MMPose has AP-10K's front paws: the left one upper, the right one lower
             _add_point(points, dataset, name, half, float(sigma))
+    shared = [name for name in points if sum(name in names[dataset] for dataset in metainfos) > 1]
+    for name, note in differences(shared).items():
+        print_log(f'{name}, which more than one of {", ".join(metainfos)} have: {note}', 'current', logging.WARNING)
     united = list(points)
     mappings = {
         dataset: [[place, united.index(name)] for place, name in enumerate(names[dataset])] for dataset in metainfos
@@ -174,7 +181,7 @@ def common_names(names: Sequence[str], others: Sequence[str]) -> list[str]:
     Raises:
         ValueError: If there is none.
     """
-    common = [name for name in names if name in others]
+    common = [name for name in names if name and name in others]  # None: in no vocabulary
     if not common:
-        raise ValueError(f'No name is in both: {", ".join(names)}; and {", ".join(others)}.')
+        raise ValueError(f'No name is in both: {", ".join(map(str, names))}; and {", ".join(map(str, others))}.')
     return common

@@ -1,8 +1,8 @@
 """One vocabulary for the keypoints of all data sets: canonical names, synonyms, and which keypoint has which name.
 
 A canonical name is what a prompt says. Paired keypoints have one for each side, 'left ...' and 'right ...', which are
-each other's mirror images. Two keypoints share a name only if they are labelled at the same place of an animal. Where
-data sets use one word for two places or two words for places that may be one, ``DIFFERENCES`` says so.
+each other's mirror images. Two keypoints share a name if data sets call them by the same words. Where that may be two
+places of an animal, or two names one place, ``DIFFERENCES`` says so, and so does whoever brings data sets together.
 """
 
 import difflib

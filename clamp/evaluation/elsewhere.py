@@ -36,11 +36,16 @@ def measure_on(cfg: Config, other: Config) -> list[str]:
         list[str]: The names that are measured.
 
     Raises:
-        ValueError: If no name is in both, ``other`` combines several data sets, or two keypoints have one name.
+        ValueError: If no name is in both, ``other`` has no test data, combines several data sets, or takes some of its
+            keypoints, or two keypoints have one name.
     """
+    if not other.get('test_dataloader'):
+        raise ValueError(f'{other.filename} has no test_dataloader: name a config with the data set to test on.')
     dataset, trained = other.test_dataloader.dataset, cfg.test_dataloader.dataset
     if 'datasets' in dataset:
         raise ValueError(f'{other.filename} combines data sets: name a config of one of them.')
+    if any(step['type'] == 'KeypointConverter' for step in dataset.pipeline):
+        raise ValueError(f'{other.filename} takes some of its keypoints: name the config that takes all of its file.')
     info, model_info = raw_metainfo(dataset), raw_metainfo(trained)
     names, model_names = names_of(dataset), names_of(trained)
     try:

@@ -19,7 +19,11 @@ class ManyDatasetsEvaluator(MultiDatasetEvaluator):
 
     Args:
         metrics (Mapping[str, Sequence[dict]]): By the ``dataset_name`` of a data set's metainfo, the configs of its
-            metrics. Where one has a ``prefix``, that comes after the name: ``'animalpose/common/AP'``.
+            metrics, which bring their own metainfo, as ``NamedCocoMetric`` does. Where one has a ``prefix``, that comes
+            after the name: ``'animalpose/common/AP'``.
+
+    Raises:
+        ValueError: If a metric has no metainfo of its own, or two of a data set have one prefix.
     """
 
     def __init__(self, metrics: Mapping[str, Sequence[dict]]):
@@ -29,6 +33,11 @@ class ManyDatasetsEvaluator(MultiDatasetEvaluator):
             for metric in of_dataset
         ]
         Evaluator.__init__(self, configs)
+        prefixes = [config['prefix'] for config in configs]
+        if twice := [prefix for prefix in prefixes if prefixes.count(prefix) > 1]:
+            raise ValueError(f'Two metrics are of {twice[0]!r}: give each a prefix of its own.')
+        if alien := [type(metric).__name__ for metric in self.metrics if not metric.dataset_meta]:
+            raise ValueError(f'{alien[0]} has no metainfo of its own data set: use NamedCocoMetric, which has.')
         built = iter(self.metrics)
         self.metrics_dict = {name: [next(built) for _ in of_dataset] for name, of_dataset in metrics.items()}
 
@@ -52,6 +61,8 @@ class ManyDatasetsEvaluator(MultiDatasetEvaluator):
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Return all that was measured, by data set and name, and write it into the log as one table."""
+        if empty := [name for name, metrics in self.metrics_dict.items() if not any(m.results for m in metrics)]:
+            raise ValueError(f'No animal of the data set {empty[0]} was tested: its file has none that can be.')
         values = super().evaluate(size)
         print_log(f'\n{as_table(values)}', 'current')
         return values

@@ -28,8 +28,8 @@ class NamedCocoMetric(CocoMetric):
         **kwargs: Of :class:`mmpose.evaluation.CocoMetric`.
 
     Raises:
-        ValueError: If there are not as many names as keypoints, or a name that is to be measured is not annotated or
-            not predicted.
+        ValueError: If there are not as many names as keypoints, in metainfo or file, or a name that is to be measured
+            is not annotated or not predicted.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class NamedCocoMetric(CocoMetric):
         info = parse_pose_metainfo(dict(metainfo))
         if len(annotated) != info['num_keypoints']:
             raise ValueError(f'{ann_file} has {info["num_keypoints"]} keypoints, but {len(annotated)} names.')
+        if not only:
+            raise ValueError(f'`only` is empty: name the keypoints of {ann_file} to be measured, or leave it out.')
         for names, what in ((annotated, 'annotated in'), (predicted, 'predicted for')):
             if unknown := [name for name in only if name not in names]:
                 raise ValueError(
@@ -56,6 +58,9 @@ class NamedCocoMetric(CocoMetric):
         self.predicted_places = [list(predicted).index(name) for name in only]
         self.num_predicted = len(predicted)
         for annotation in self.coco.anns.values():
+            if len(annotation['keypoints']) != 3 * len(annotated):
+                number = len(annotation['keypoints']) // 3
+                raise ValueError(f'{ann_file} has {number} keypoints, but there are {len(annotated)} names for them.')
             points = np.reshape(annotation['keypoints'], (-1, 3))[places]
             annotation.update(keypoints=points.ravel().tolist(), num_keypoints=int((points[:, 2] > 0).sum()))
         self._dataset_meta = dict(

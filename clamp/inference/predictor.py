@@ -16,7 +16,7 @@ from ..datasets.keypoint_choice import describe_names
 from ..datasets.metainfo import dataset_metainfo
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..onnx.graph import open_graph
-from ..pretrained import find_model
+from ..pretrained import default_model, find_model
 from ..settings import override
 from .pose import Image, Pose, animals, batched, check_list, clip_box
 from .score_map import ScoreMap, cells_to_image
@@ -74,12 +74,17 @@ class PosePredictor:
 
     @classmethod
     def from_pretrained(
-        cls, name: str, device: str | None = None, cfg_options: dict | None = None, revision: str | None = None
+        cls,
+        name: str | None = None,
+        device: str | None = None,
+        cfg_options: dict | None = None,
+        revision: str | None = None,
     ) -> 'PosePredictor':
         """Load a published model.
 
         Args:
-            name (str): A folder that ``tools/publish.py`` wrote, or ``'owner/name'`` on the Hugging Face hub.
+            name (str, optional): A folder that ``tools/publish.py`` wrote, or ``'owner/name'`` on the Hugging Face
+                hub. Defaults to None, the small model that comes with the package.
             device, cfg_options: As of the class.
             revision (str, optional): Branch, tag or commit on the hub. Defaults to None, its main branch.
 
@@ -87,7 +92,7 @@ class PosePredictor:
             FileNotFoundError: If it is not there, or on the hub, which cannot be reached.
             ValueError: If it is no published model, or its config could run code.
         """
-        return cls(*find_model(name, revision=revision), device, cfg_options)
+        return cls(*find_model(name or default_model(), revision=revision), device, cfg_options)
 
     def set_keypoint_names(self, names: Sequence[str]) -> None:
         """Predict these keypoints from now on, any number of them, trained on or not.

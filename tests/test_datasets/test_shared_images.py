@@ -1,6 +1,8 @@
 """The same photograph in two data sets: mirrored, cut out, smaller; and what is none."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import cv2
@@ -62,12 +64,21 @@ def test_a_photograph_that_is_in_both_is_found_and_no_other(change, others, tmp_
         assert (turned.image, turned.other, turned.how) == ('planted', '1.jpg', 'part of it')
 
 
-def test_a_file_is_not_compared_with_itself_and_broken_ones_are_named(others, tmp_path):
+def test_the_same_file_is_the_same_photograph_and_broken_ones_are_named(others, tmp_path):
     (tmp_path / 'broken.jpg').write_bytes(b'no image')
-    copy = write(tmp_path / 'copy.jpg', draw(102))
-    pairs, broken = find_shared(others | {'broken.jpg': tmp_path / 'broken.jpg'}, others | {'copy.jpg': copy})
-    assert [(pair.image, pair.other) for pair in pairs] == [('102.jpg', 'copy.jpg')]
-    assert broken == ['broken.jpg']
+    (tmp_path / 'empty.jpg').touch()
+    images = {'a': others['102.jpg'], 'broken.jpg': tmp_path / 'broken.jpg', 'empty.jpg': tmp_path / 'empty.jpg'}
+    pairs, broken = find_shared(images, {'b': others['102.jpg'], 'copy.jpg': write(tmp_path / 'copy.jpg', draw(102))})
+    assert [(pair.image, pair.other, pair.how) for pair in pairs] == [('a', 'b', 'same'), ('a', 'copy.jpg', 'same')]
+    assert broken == ['broken.jpg', 'empty.jpg']
+
+
+def test_a_file_name_that_is_no_utf_8_is_read(others, tmp_path):
+    """OpenCV's own reading ends the process there."""
+    path = tmp_path / os.fsdecode(b'\xff.jpg')
+    path.write_bytes(others['101.jpg'].read_bytes())
+    (pair,), broken = find_shared(others, {path.name: path})
+    assert (pair.image, pair.how, broken) == ('101.jpg', 'same', [])
 
 
 def test_plain_images_are_like_no_other(tmp_path):
@@ -129,7 +140,22 @@ def test_errors_are_one_line(dataset, tmp_path, capsys):
     assert 'error: there is no image in' in capsys.readouterr().err
     (tmp_path / 'list.json').write_text('{"pairs": [{"image": "no.jpg"}]}')
     assert make_splits.main(['without', dataset[1], '--list', str(tmp_path / 'list.json')]) == 2
-    assert 'none of the 1 images of the list is in it' in capsys.readouterr().err
+    assert 'none of the 1 images of the list is in it: use the file as it is' in capsys.readouterr().err
+    for against, message in (
+        ('[1]', r'l\.json: a config \(\.py\) or a folder of images is needed'),
+        ('train_dataloader = dict(', r'l\.py cannot be read as a config \(\.py\)'),
+    ):
+        path = tmp_path / ('l.json' if against == '[1]' else 'l.py')
+        path.write_text(against)
+        assert check_dataset.main([*dataset[:-1], str(path)]) == 2
+        assert re.search(f'error: .*{message}', capsys.readouterr().err)
+    Path(dataset[1]).write_text('{"images": [5], "annotations": [], "categories": []}')
+    assert check_dataset.main([*dataset[:-1], str(tmp_path)]) == 2
+    assert 'an entry of `images` has no file name' in capsys.readouterr().err
+    for option in (['--fast'], ['--json', str(tmp_path / 'new.json')]):
+        with pytest.raises(SystemExit):
+            check_dataset.main([*dataset, *option])
+        assert '--against looks at photographs alone' in capsys.readouterr().err
 
 
 @pytest.mark.slow

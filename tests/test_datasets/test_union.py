@@ -95,6 +95,16 @@ def test_a_name_for_keypoints_of_both_halves_of_the_body_is_an_error():
         unite(known, dict(ap10k=KNOWN['ap10k'], coco=names))
 
 
+def test_one_word_for_what_may_be_two_places_is_told(monkeypatch):
+    said = []
+    monkeypatch.setattr('clamp.datasets.union.print_log', lambda text, *_: said.append(text))
+    unite(dict(ap10k=known_metainfo('ap10k'), coco=known_metainfo('coco')), KNOWN)
+    assert [line.split(',')[0] for line in said] == ['shoulder', 'elbow', 'hip', 'knee']
+    assert "which more than one of ap10k, coco have: a person's is the shoulder joint; AP-10K's" in said[0]
+    with pytest.raises(ValueError, match=r'rats has no names: propose\(its keypoints\) finds them'):
+        unite(metainfos(), dict(mice=NAMES['mice']))
+
+
 def test_names_of_ones_own():
     names = dict(mice=['left eye', 'right eye', 'whisker root'], rats=NAMES['rats'])
     assert 'whisker root' in unite(metainfos(), names, ['whisker root'])[0]
@@ -106,6 +116,9 @@ def test_keypoints_for_a_model_that_has_others():
     assert converter == dict(type='KeypointConverter', num_keypoints=4, mapping=[[1, 2], [2, 1], [3, 0]])
     with pytest.raises(ValueError, match=r'No name is in both: throat; and left eye, right eye, nose'):
         converter_to(['throat'], NAMES['mice'])
+    assert common_names([None, 'nose'], [None, 'nose']) == ['nose']  # None: in no vocabulary
+    with pytest.raises(ValueError, match=r'No name is in both: None; and nose'):
+        converter_to([None], ['nose'])
 
 
 def test_metainfo_that_is_not_there():

@@ -104,11 +104,17 @@ def test_what_cannot_be_measured_is_one_error(tmp_path, monkeypatch):
     union = str(ROOT / 'configs/union/clamp_lite0-minilm_pets.py')
     with pytest.raises(ValueError, match=r'clamp_lite0-minilm_pets\.py combines data sets: name a config of one'):
         measure_on(demo(), read_config_once(union))
+    some = ROOT / 'configs/animalpose/clamp_lite0-minilm_novel.py'
+    with pytest.raises(ValueError, match=r'minilm_novel\.py takes some of its keypoints: name the config'):
+        measure_on(demo(), read_config_once(some))
     monkeypatch.setenv('LOCAL_RANK', '0')
     config, test = str(ROOT / 'configs/demo/clamp_tiny.py'), load_tool('test')
     for arguments, message in (
         (['--on', union], 'error: .*combines data sets'),
         (['--on', config, '--dump', str(tmp_path / 'all.pkl')], r'error: --dump saves predictions of one data set'),
+        (['--on', str(ROOT / 'configs/_base_/schedules/adamw_3e.py')], r'error: .*adamw_3e\.py has no test_dataloader'),
+        (['--on', str(ROOT / 'pyproject.toml')], r'error: .*pyproject\.toml cannot be read as a config \(\.py\)'),
+        (['--on', config, '--cfg-options', 'test_evaluator.ann_file=x.json'], 'error: The option test_evaluator.ann_f'),
     ):
         with pytest.raises(SystemExit, match=message):
             test.main([config, config, *arguments])

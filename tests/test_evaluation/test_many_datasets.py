@@ -122,6 +122,11 @@ def test_pck_by_hand(tmp_path):
         ({}, r"'tail base' is to be measured, but is not predicted for .*: throat, left eye, right eye, nose"),
         (dict(only=['throat']), r"'throat' is to be measured, but is not annotated in"),
         (dict(annotated=ANNOTATED[:3]), 'has 4 keypoints, but 3 names'),
+        (dict(only=[]), '`only` is empty'),
+        (
+            dict(annotated=COMMON, only=COMMON, metainfo=make_metainfo('mice', ['nose', 'eye_L', 'eye_R'], [])),
+            'has 4 keypoints, but there are 3 names',
+        ),
     ],
 )
 def test_names_that_cannot_be_measured_are_refused(changes, message, tmp_path):
@@ -162,6 +167,19 @@ def test_each_data_set_is_measured_by_its_own_metrics(tmp_path, monkeypatch):
     assert [line.split()[0] for line in lines[0].strip().splitlines()] == ['AP', 'mice', 'rats', 'rats/nose']
     with pytest.raises(ValueError, match='animals of the data set voles, but metrics of mice, rats alone'):
         evaluator.process(predictions(cocos['mice'], PREDICTED, 'voles'))
+
+
+def test_metrics_that_do_not_go_together_are_refused_before_the_test(tmp_path):
+    path = write(tmp_path / 'a.json', make_coco(2))
+    for metrics, message in (
+        ([metric(path, only=COMMON), metric(path, only=['nose'])], "Two metrics are of 'mice': give each a prefix"),
+        ([dict(type='CocoMetric', ann_file=path)], 'CocoMetric has no metainfo of its own data set'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            EVALUATORS.build(dict(type='ManyDatasetsEvaluator', metrics=dict(mice=metrics)))
+    config = dict(type='ManyDatasetsEvaluator', metrics=dict(mice=[metric(path, only=COMMON)]))
+    with pytest.raises(ValueError, match='No animal of the data set mice was tested'):
+        EVALUATORS.build(config).evaluate(0)
 
 
 def test_the_table_has_a_row_a_data_set():

@@ -129,6 +129,61 @@ def test_unseen_keypoints(train, capsys):
     assert 'there is no keypoint hoof; there are nose' in capsys.readouterr().err
 
 
+def relabelled(train, keypoints: int = 3, **category) -> None:
+    """Animals of three keypoints, at (5, 5), (6, 6), (7, 7), of which the second is unlabelled."""
+    content = json.loads(train.read_bytes())
+    content['categories'][0] |= dict(keypoints=['Nose', 'L_Eye', 'R_Eye'], skeleton=[[1, 2], [2, 3]]) | category
+    for ann in content['annotations']:
+        ann['keypoints'] = [value for k in range(keypoints) for value in (5 + k, 5 + k, 2 * (k != 1))]
+    train.write_text(json.dumps(content))
+
+
+def test_relabel(train, capsys):
+    relabelled(train)
+    assert run('relabel', train, '--name', 'mine', '--species', 'cat', '--keypoints', 'R_Eye=eyeR', 'L_Eye=eyeL') == 0
+    path = train.parent / 'splits/train_mine.json'
+    part = json.loads(path.read_bytes())
+    assert [ann['id'] for ann in part['annotations']] == [9, 10, 11]
+    assert part['categories'][0]['keypoints'] == ['eyeR', 'eyeL']
+    assert part['categories'][0]['skeleton'] == [[2, 1]]  # COCO counts from 1
+    assert part['annotations'][0]['keypoints'] == [7, 7, 2, 6, 6, 0]
+    assert part['annotations'][0]['num_keypoints'] == 1
+    assert run('verify', path.with_suffix('.manifest.json')) == 0
+    manifest = path.with_suffix('.manifest.json')
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()) | dict(options=dict(species=[], keypoints=['a']))))
+    assert run('verify', manifest) == 1
+    assert 'cannot be checked' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('changes', 'pairs', 'message'),
+    [
+        ({}, ['Nose=a', 'Nose=b'], 'a keypoint is there twice'),
+        ({}, ['Nose=a', 'L_Eye=a'], 'two keypoints would have one name'),
+        ({}, ['Nose= '], "' ' is no name of a keypoint"),
+        ({}, ['Nose'], 'expected OLD=NEW'),
+        (dict(keypoints=2), ['Nose=a'], 'name 3 keypoints, but annotation 9 has 2'),
+        (dict(skeleton=[[1, [2]]]), ['Nose=a'], 'should be pairs of whole numbers'),
+    ],
+)
+def test_relabel_refuses_what_cannot_be(train, changes, pairs, message, capsys):
+    relabelled(train, **changes)
+    assert run('relabel', train, '--name', 'mine', '--species', 'cat', '--keypoints', *pairs) == 2
+    assert message in capsys.readouterr().err
+    assert not (train.parent / 'splits').exists()
+
+
+def test_names_of_parts_stay_names(train, capsys):
+    for name in ('x/y', '', 'a\nb'):
+        with pytest.raises(SystemExit):
+            run('relabel', train, '--name', name, '--species', 'cat')
+        assert 'use letters, digits, - and _' in capsys.readouterr().err
+    content = train.read_text().replace('"cat"', '"../cat"')
+    train.write_text(content)
+    assert run('unseen', train, '--species', '../cat') == 0
+    assert (train.parent / 'splits/train_only-.._cat.json').is_file()
+
+
 def test_verify_tells_what_differs(train, capsys):
     run('fewshot', train, '--shots', 2)
     output = train.parent / 'splits/train_2shot-seed0.json'

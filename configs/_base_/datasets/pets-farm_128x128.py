@@ -1,6 +1,6 @@
 # Animal-Pose as two data sets that do not know of each other: "pets", dogs and cats with face and paws, and "farm",
 # cows, horses and sheep with body and legs, each with names and an order of its own. Tested on Animal-Pose's own
-# labels, so that what the other one labelled is measured too. docs/many_datasets.md says what this shows.
+# labels, so that what the other one labelled is measured too. docs/many_datasets.md says what this is for.
 # A=data/animalpose/annotations/animalpose
 # python tools/make_splits.py relabel ${A}_train.json --name pets --species dog cat --keypoints Nose=snout L_Eye=eyeL \
 #     R_Eye=eyeR L_EarBase=earBaseL R_EarBase=earBaseR L_F_Paw=pawFL R_F_Paw=pawFR L_B_Paw=pawHL R_B_Paw=pawHR
