@@ -30,7 +30,7 @@ test: setup
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 2
 
 lint: setup
 	$(BIN)/ruff check .
