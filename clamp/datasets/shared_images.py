@@ -26,7 +26,7 @@ NEAR_HASH = 8  # of 64 bits
 NEAR_FEATURE = 50  # of 256 bits
 NEIGHBOURS = 4  # of a feature: a photograph may be in the other data set more than once
 MATCHES = 8  # features that a candidate shares, and that must agree on how one image lies on the other
-CORRELATION = 0.9
+CORRELATION = 0.95
 OVERLAP = 0.08  # the least part of one of the images that is in the other
 WHOLE = 0.85  # what counts as all of an image: re-encoding and feature positions cost some of the border
 
