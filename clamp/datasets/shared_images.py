@@ -1,4 +1,4 @@
-"""Photographs that are in two data sets: the same ones, mirrored, cut out of each other, or nearly the same.
+"""Photographs that are in two data sets: the same ones, encoded anew, mirrored, or cut out of each other.
 
 Candidates are images whose perceptual hashes are near (whole images), or that share local features (crops); a
 candidate counts if the one, laid over the other by the features' positions, correlates with it. Sizes are in pixels of
