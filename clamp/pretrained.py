@@ -108,7 +108,7 @@ def split_model(arguments: Sequence[str]) -> tuple[str | None, str, list[str]]:
     if first.endswith('.onnx'):
         return None, first, others
     half = any((Path(first) / name).is_file() for name in (CONFIG, WEIGHTS, EXPORTED))  # find_model says what lacks
-    if is_model(first) or half or (is_hub_id(first) and others):
+    if half or (is_hub_id(first) and others):
         return *find_model(first), others
     return *find_model(default_model()), list(arguments)
 

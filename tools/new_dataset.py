@@ -68,7 +68,6 @@ from clamp.datasets.names import readable, spell_out, words
 from clamp.datasets.new_dataset import (
     SIGMA,
     hold_out,
-    keypoints_of,
     known_keypoints,
     make_metainfo,
     sides_of,
@@ -213,8 +212,8 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     as_coco(args)
     source = coco.read(args.ann)
     train, val = (source, coco.read(args.val)) if args.val else hold_out(source, args.val_fraction, args.seed)
-    names, skeleton = keypoints_of(train)
-    if keypoints_of(val)[0] != names:
+    names, skeleton = coco.keypoints_of(train)
+    if coco.keypoints_of(val)[0] != names:
         raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')
     splits.check_disjoint(train, val)
     metainfo = make_metainfo(args.name, names, skeleton, args.pair)

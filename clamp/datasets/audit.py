@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import imagehash
 import numpy as np
 from PIL import Image
 
 from . import coco, splits
 from .door import check_use, fill_sizes, image_size
 from .names import MIRROR, mirrored, spell_out, words
+from .shared_images import perceptual_hash
 
 NEAR = 4  # perceptual hashes of 64 bits that differ in at most so many are called near-duplicates
 # Level, check, message, and which animals it is said of. p: the (M, 2) labelled keypoints; b: the box x, y, w, h; s:
@@ -157,11 +157,11 @@ def read_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
     try:
         with Image.open(path) as image:
             image.draft('L', (64, 64))  # a JPEG is decoded whole, but small
-            bits = imagehash.phash(image).hash.ravel()
+            hash_ = perceptual_hash(image)
     except (OSError, SyntaxError, ValueError) as error:
         return f'unreadable ({error})', 0
     wrong = '' if image_size(path) == size else 'of another size than the annotation file says'
-    return wrong, int(np.packbits(bits).view('>u8')[0])
+    return wrong, hash_
 
 
 def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:

@@ -9,7 +9,6 @@ import warnings
 from collections import ChainMap
 from collections.abc import Sequence
 
-import msgspec
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..command_line import check_printable
@@ -19,34 +18,6 @@ from .names import MIRROR, mirrored, spell_out, words
 SIGMA = 0.05
 KNOWN = ('ap10k', 'animalpose', 'coco')  # of MMPose
 COLOURS = {'left': [0, 255, 0], 'right': [255, 128, 0], 'middle': [51, 153, 255]}  # RGB, MMPose's
-
-
-def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
-    """Return the K keypoint names of a file's categories, and its skeleton as pairs of names' numbers from 0.
-
-    Raises:
-        ValueError: If there are none, or the categories do not have the same.
-    """
-    categories = [category for category in coco['categories'] if category.get('keypoints')]
-    if not categories:
-        raise ValueError('none of its `categories` has `keypoints`, the list of their names')
-    first = categories[0]
-    for category in categories[1:]:
-        if category['keypoints'] != first['keypoints']:
-            raise ValueError(
-                f'the categories {first["name"]} and {category["name"]} have different `keypoints`; make a file of '
-                'each, or one list that holds the keypoints of both'
-            )
-    try:
-        links = msgspec.convert(first.get('skeleton') or [], list[tuple[int, int]])
-    except msgspec.ValidationError as error:
-        raise ValueError(f'the `skeleton` of {first["name"]} should be pairs of whole numbers: {error}') from error
-    skeleton = [[start - 1, end - 1] for start, end in links]  # COCO counts from 1
-    if not {point for link in skeleton for point in link} <= set(range(len(first['keypoints']))):
-        raise ValueError(
-            f'the `skeleton` of {first["name"]} has numbers outside 1..{len(first["keypoints"])}; COCO counts from 1'
-        )
-    return first['keypoints'], skeleton
 
 
 def swaps_of(names: list[str], pairs: Sequence[tuple[str, str]] = ()) -> dict[str, str]:

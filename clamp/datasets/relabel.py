@@ -5,7 +5,7 @@ from itertools import chain
 
 from ..keypoint_names import check_names
 from . import splits
-from .new_dataset import keypoints_of
+from .coco import keypoints_of
 from .unseen_species import check_species
 
 

@@ -60,9 +60,13 @@ def read_grey(path: str | os.PathLike) -> np.ndarray | None:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
+def perceptual_hash(image: Image.Image) -> int:
+    """Return the 64 bits of an image's perceptual hash."""
+    return int(np.packbits(imagehash.phash(image).hash.ravel()).view('>u8')[0])
+
+
 def describe(grey: np.ndarray, zooms: Sequence[float] = (1,)) -> Described:
     """Describe an image (H, W), with the features that it has enlarged by each of some factors."""
-    bits = imagehash.phash(Image.fromarray(grey)).hash.ravel()
     orb, places, descriptors = cv2.ORB_create(nfeatures=FEATURES, fastThreshold=10), [], []
     for zoom in zooms:
         points, found = orb.detectAndCompute(
@@ -71,7 +75,7 @@ def describe(grey: np.ndarray, zooms: Sequence[float] = (1,)) -> Described:
         places += [np.divide(point.pt, zoom) for point in points]
         descriptors.append(np.empty((0, 32), np.uint8) if found is None else found)
     places = np.array(places, np.float32).reshape(-1, 2)
-    return Described(np.packbits(bits).view('>u8')[0].astype(np.uint64), places, np.concatenate(descriptors))
+    return Described(np.uint64(perceptual_hash(Image.fromarray(grey))), places, np.concatenate(descriptors))
 
 
 def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple[list[Shared], list[str]]:

@@ -1,7 +1,7 @@
 """Several data sets as one: the union of their keypoints by name, and MMPose's combined data set with seeded draws."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -9,6 +9,7 @@ from mmpose.datasets import CombinedDataset
 from mmpose.registry import DATASETS
 
 from ..keypoint_names import check_names, mirrored
+from .keypoint_choice import describe_names
 from .new_dataset import COLOURS
 from .vocabulary import NAMES, canonical, differences, near
 
@@ -142,21 +143,12 @@ def _metainfo(points: dict[str, dict], metainfos: Mapping[str, dict], names: Map
         for link in metainfo['skeleton_info'].values():
             ends = tuple(name_of[end] for end in link['link'])
             links.setdefault(frozenset(ends), dict(link=ends, color=list(link.get('color', COLOURS['middle']))))
-    side_of = {name: next((side for side in ('left', 'right') if side in name.split()), 'middle') for name in points}
-    return dict(
+    info = describe_names(list(points))
+    for keypoint, point in zip(info['keypoint_info'].values(), points.values()):
+        keypoint['type'] = point['type']
+    return info | dict(
         dataset_name='union',
-        keypoint_info={
-            place: dict(
-                name=name,
-                id=place,
-                color=COLOURS[side_of[name]],
-                type=point['type'],
-                swap=mirrored(name) if mirrored(name) != name else '',
-            )
-            for place, (name, point) in enumerate(points.items())
-        },
         skeleton_info={place: dict(link, id=place) for place, link in enumerate(links.values())},
-        joint_weights=[1.0] * len(points),
         sigmas=[point['sigma'] for point in points.values()],
     )
 
@@ -173,6 +165,29 @@ def converter_to(names: Sequence[str], model_names: Sequence[str]) -> dict:
     common = common_names(names, model_names)
     mapping = [[list(names).index(name), list(model_names).index(name)] for name in common]
     return dict(type='KeypointConverter', num_keypoints=len(model_names), mapping=mapping)
+
+
+def ask_less(
+    names: Sequence[str], annotated: Sequence[str], datasets: Iterable[dict], metrics: Mapping[str, Sequence[dict]]
+) -> tuple[list[dict], dict[str, list[dict]]]:
+    """Return what of the test of several data sets is for a model that knows fewer names.
+
+    Args:
+        names (Sequence[str]): The model's.
+        annotated (Sequence[str]): Those of the data sets' keypoints, in their order.
+        datasets (Iterable[dict]): The configs of the data sets.
+        metrics (Mapping[str, Sequence[dict]]): By data set, the configs of its ``NamedCocoMetric``, each with ``only``.
+
+    Returns:
+        tuple[list[dict], dict[str, list[dict]]]: The data sets with the model's keypoints, and the metrics of which
+        it knows all names.
+    """
+    converter = converter_to(annotated, names)
+    known = {
+        name: [dict(each, predicted=list(names)) for each in of_dataset if set(each['only']) <= set(names)]
+        for name, of_dataset in metrics.items()
+    }
+    return [dict(dataset, pipeline=[converter]) for dataset in datasets], known
 
 
 def common_names(names: Sequence[str], others: Sequence[str]) -> list[str]:

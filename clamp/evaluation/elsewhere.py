@@ -5,7 +5,7 @@ from mmengine.config import Config
 from ..datasets.metainfo import annotation_path, raw_metainfo
 from ..datasets.names import readable, spell_out
 from ..datasets.union import common_names, converter_to
-from ..datasets.vocabulary import propose
+from ..datasets.vocabulary import canonical
 
 
 def names_of(dataset: dict) -> list[str]:
@@ -16,7 +16,7 @@ def names_of(dataset: dict) -> list[str]:
     """
     info = raw_metainfo(dataset)
     own = [point['name'] for point in info['keypoint_info'].values()]
-    names = [known or readable(spoken) for known, spoken in zip(propose(own), spell_out(own))]
+    names = [canonical(spoken) or readable(spoken) for spoken in spell_out(own)]
     if twice := [name for name in names if names.count(name) > 1]:
         both = [point for point, name in zip(own, names) if name == twice[0]]
         raise ValueError(f'{info["dataset_name"]}: the keypoints {both[0]!r} and {both[1]!r} both mean {twice[0]!r}.')

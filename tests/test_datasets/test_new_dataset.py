@@ -3,9 +3,9 @@ import json
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from clamp.datasets.coco import read
+from clamp.datasets.coco import keypoints_of, read
 from clamp.datasets.names import readable
-from clamp.datasets.new_dataset import hold_out, keypoints_of, make_metainfo, swaps_of
+from clamp.datasets.new_dataset import hold_out, make_metainfo, swaps_of
 
 NAMES = ['left_eye', 'right_eye', 'snout']
 
