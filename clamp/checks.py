@@ -201,7 +201,13 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
     content = coco.load(path)
     coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
     images = content['images']
-    folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
+    prefix = dataset.get('data_prefix', dict(img=''))
+    if 'img' not in prefix:
+        raise ValueError(
+            f'data_prefix={dict(prefix)} of the data set of {path} has no `img`, the folder of its images: '
+            "dict(img='') where file names begin at data_root."
+        )
+    folder = osp.join(dataset.get('data_root') or '', prefix['img'])
     missing = [image['file_name'] for image in images if not osp.isfile(osp.join(folder, image['file_name']))]
     if missing:
         raise FileNotFoundError(

@@ -93,6 +93,8 @@ def test_the_generated_animals_keep_their_places_among_the_29_names():
     for part in cfg.train_dataloader.dataset.datasets:
         own = dataset_metainfo(part)['keypoint_id2name']
         told[part.metainfo.dataset_name] = {own[old]: names[new] for old, new in part.pipeline[0].mapping}
+    folders = [part.data_root + part.data_prefix.img for part in cfg.train_dataloader.dataset.datasets]
+    assert folders == ['data/demo/data/', 'data/animalpose/']
     assert told['demo']['L_F_Paw'] == told['animalpose']['L_F_Paw'] == 'left front paw'
     assert told['demo']['Root of tail'] == told['animalpose']['TailBase'] == 'tail base'
     assert told['demo']['R_Elbow'] == 'right elbow'
@@ -228,6 +230,11 @@ def test_a_small_union_is_built_and_read(tmp_path):
     other = dataset.datasets[0] | dict(data_root=str(tmp_path), ann_file=source.name)
     with pytest.raises(ValueError, match=r'`keypoints` should be 9 times x, y, visibility'):
         check_data(other, combined=True)  # else they would be taken by their places
+    other = dataset.datasets[0] | dict(
+        data_root=str(tmp_path), ann_file='splits/animalpose_train_pets.json', data_prefix={}
+    )
+    with pytest.raises(ValueError, match=r'data_prefix=\{\} of the data set of .*pets\.json has no `img`'):
+        check_data(other, combined=True)
     for part in dataset.datasets:
         part.update(data_root=str(tmp_path), ann_file=part.ann_file.replace('annotations/', ''))
     dataset.pipeline = []

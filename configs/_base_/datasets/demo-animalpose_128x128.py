@@ -16,7 +16,9 @@ files = dict(
     demo=dict(
         data_root='data/demo/', data_prefix=dict(img='data/'), train='ap10k-train-split1', val='ap10k-val-split1'
     ),
-    animalpose=dict(data_root='data/animalpose/', train='animalpose_train', val='animalpose_val'),
+    animalpose=dict(
+        data_root='data/animalpose/', data_prefix=dict(img=''), train='animalpose_train', val='animalpose_val'
+    ),
 )
 datasets = {
     split: [
@@ -24,7 +26,7 @@ datasets = {
             type='BaseCocoStyleDataset',
             metainfo=metainfos[part],
             data_root=files[part]['data_root'],
-            data_prefix=files[part].get('data_prefix', {}),
+            data_prefix=files[part]['data_prefix'],
             ann_file=f'annotations/{files[part][split]}.json',
             pipeline=[converters[part]],
             test_mode=split == 'val',
