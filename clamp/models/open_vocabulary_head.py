@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..keypoint_names import check_names
 from .clamp_head import CLAMPHead
+from .precision import without_autocast
 
 
 @MODELS.register_module()
@@ -67,12 +68,16 @@ class OpenVocabularyHead(AskedCLAMPHead):
     ::
 
         features    = SimpleBaseline's deconvolutions (feature_map)                U, (B, d, H', W')
-        text_embeds = prompt_learner(global_embed, image_embeds)                   E, (B, K, D)
+        text_embeds = prompt_learner(global_embed, image_embeds)                   E, (B, P, D)
         score_map   = cosine(image_embeds, text_embeds)                            eq. 3-4
-        heatmap_k   = <features, W N(E_k)> + a upsample(score_map_k) + b
+        kernels     = softmax(cosine(E - m, E_K - m) / temperature) V              (B, P, d)
+        heatmap_p   = <features, kernel_p> + a upsample(score_map_p) + b
 
-    N is batch normalisation over the names. Prompts of a text encoder lie close together; N takes away what is common
-    to those trained on, and enlarges what tells them apart.
+    E_K are the prompts of the K names trained on, m their mean, V (K, d) what is learned: as in :class:`CLAMPHead`, a
+    kernel for each of them, of which any name takes as much as it is like theirs. Prompts lie close together; without
+    what all have in common, they tell names apart. A linear map of prompts in its place learns far more slowly: names
+    are made of words, and so the prompt of "left front knee" is nearly a sum, which says 'left' or 'front' to a linear
+    map, but hardly 'left and front'.
 
     One model so predicts full-size heatmaps of any names. In a training step, they are those that the data
     preprocessor names (:class:`OpenVocabularyDataPreprocessor`), otherwise the K names. The losses are the paper's.
@@ -85,28 +90,32 @@ class OpenVocabularyHead(AskedCLAMPHead):
         out_channels (int): K, the number of names trained on.
         prompt_learner (dict): As in :class:`CLAMPHead`.
         upsample (str): ``'bilinear'``, the default. Deconvolutions would tie the score map to K.
+        temperature (float): Of the softmax; the smaller, the more a name keeps to those most like it. Defaults to 0.25.
         **kwargs: Of :class:`AskedCLAMPHead`.
 
     Raises:
         ValueError: As :class:`AskedCLAMPHead`, and if ``upsample`` is another.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, prompt_learner: dict, upsample: str = 'bilinear', **kwargs):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        prompt_learner: dict,
+        upsample: str = 'bilinear',
+        temperature: float = 0.25,
+        **kwargs,
+    ):
         if upsample != 'bilinear':
             raise ValueError(f"upsample={upsample!r}, but where K is free it can be 'bilinear' alone.")
         # CLAMPHead adds K channels for the score map, which does not enter the deconvolutions here
         kwargs['final_layer'] = None
         super().__init__(in_channels - out_channels, out_channels, prompt_learner, upsample=upsample, **kwargs)
         channels = kwargs.get('conv_out_channels') or kwargs.get('deconv_out_channels', (256,)) or (in_channels,)
-        encoder = self.prompt_learner.text_encoder
-        embed_dim = self.prompt_learner.context.shape[-1] if encoder is None else encoder.embed_dim
-        self.prompt_norm = nn.BatchNorm1d(embed_dim)
-        self.kernel = nn.Linear(embed_dim, channels[-1])
+        self.temperature = temperature
+        self.kernels = nn.Parameter(0.001 * torch.randn(out_channels, channels[-1]))  # as MMPose's last convolution
         self.score_map_weight = nn.Parameter(torch.tensor(0.1))
         self.bias = nn.Parameter(torch.zeros(()))
-        nn.init.constant_(self.prompt_norm.weight, 0.1)  # a kernel then learns as fast as that of a convolution
-        nn.init.normal_(self.kernel.weight, std=0.01 * embed_dim**-0.5)
-        nn.init.zeros_(self.kernel.bias)
 
     def forward(self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None) -> Tensor:
         """Predict heatmaps.
@@ -124,14 +133,24 @@ class OpenVocabularyHead(AskedCLAMPHead):
         self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return heatmaps (B, P, H', W'), the score map (B, P, H, W) in [-1, 1] and text_embeds (B, P, D)."""
-        if names == self.prompt_learner.keypoint_names:
-            names = None  # whose answers need not be picked out
-        score_map, text_embeds = self.compute_score_map(feats, names)
+        own = self.prompt_learner.keypoint_names
+        texts = [*own, *self.prompt_learner.new_texts(names or ())]
+        score_map, text_embeds = self.compute_score_map(feats, texts)
+        kernels = self.compute_kernels(text_embeds)
+        places = [texts.index(name) for name in names or own]
+        if places != list(range(len(texts))):
+            score_map, text_embeds, kernels = score_map[:, places], text_embeds[:, places], kernels[:, places]
         features = HeatmapHead.forward(self, feats)  # (B, d, H', W')
-        prompts = self.prompt_norm(text_embeds.flatten(0, 1))  # (B x P, D)
-        kernels = self.kernel(prompts).unflatten(0, text_embeds.shape[:2])  # (B, P, d)
         heatmaps = torch.einsum('bdhw,bpd->bphw', features, kernels)
         return heatmaps + self.score_map_weight * upsample(score_map, heatmaps) + self.bias, score_map, text_embeds
+
+    def compute_kernels(self, text_embeds: Tensor) -> Tensor:
+        """Return the kernels (B, P, d) of prompts (B, P, D), the first K of which are of the K names."""
+        with without_autocast(text_embeds.device):
+            known = text_embeds[:, : self.out_channels].float()
+            mean = known.mean(dim=1, keepdim=True)
+            known, asked = (F.normalize(prompts - mean, dim=-1) for prompts in (known, text_embeds.float()))
+            return torch.softmax(asked @ known.mT / self.temperature, dim=-1) @ self.kernels.float()
 
     def loss(
         self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None

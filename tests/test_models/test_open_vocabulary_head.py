@@ -37,23 +37,33 @@ def predict(model: torch.nn.Module, kind: str, images: torch.Tensor) -> list:
 
 def test_heatmaps_by_hand():
     """Each name's convolution is a 1x1 convolution with the kernel of its prompt, image by image."""
-    model, feats = head(), features()
+    model, feats = head(temperature=0.5), features()
     with torch.no_grad():
         model.score_map_weight.fill_(0.7)
         model.bias.fill_(-0.2)
-        model.prompt_norm.running_mean.fill_(0.3)
-        model.prompt_norm.running_var.fill_(1.5**2)
         heatmaps = model(feats, ['nose', 'hoof'])
         score_map, prompts = model.compute_score_map(feats, ['nose', 'hoof'])
+        known = model.compute_score_map(feats, NAMES)[1]
         maps = model.deconv_layers(feats[-1])
         for b in range(2):
-            normalised = 0.1 * (prompts[b] - 0.3) / 1.5  # as batch normalisation has come to know them
-            kernels = normalised @ model.kernel.weight.T + model.kernel.bias
-            expected = F.conv2d(maps[b : b + 1], kernels[..., None, None])[0] - 0.2
-            expected += 0.7 * F.interpolate(score_map[b : b + 1], scale_factor=2, mode='bilinear')[0]
+            mean = known[b].mean(0)
+            expected = 0.7 * F.interpolate(score_map[b : b + 1], scale_factor=2, mode='bilinear')[0] - 0.2
+            for p in range(2):
+                alike = [F.cosine_similarity(prompts[b, p] - mean, each - mean, dim=0) for each in known[b]]
+                shares = torch.stack([torch.exp(2 * cosine) for cosine in alike])
+                kernel = sum(share / shares.sum() * own for share, own in zip(shares, model.kernels))
+                expected[p] += (kernel[:, None, None] * maps[b]).sum(0)
             torch.testing.assert_close(heatmaps[b], expected, atol=1e-6, rtol=1e-4)
     assert heatmaps.shape == (2, 2, 8, 8)
     assert model.deconv_layers[0].in_channels == 32  # no channel for the K score maps
+
+
+def test_a_cold_softmax_gives_each_name_trained_on_the_kernel_that_is_its_own():
+    model, feats = head(temperature=1e-3), features()
+    with torch.no_grad():
+        model.score_map_weight.zero_()
+        expected = F.conv2d(model.deconv_layers(feats[-1]), model.kernels[..., None, None])
+        torch.testing.assert_close(model(feats), expected)
 
 
 @pytest.mark.parametrize('names', LISTS, ids=['one', 'hundred', 'twice', 'others first'])
