@@ -1,7 +1,12 @@
 """The same keypoints in other words: what a person may write in the place of a model's own names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from mmengine.evaluator import Evaluator
+from mmengine.structures import BaseDataElement, InstanceData
 
 from ..keypoint_names import check_names
 
@@ -52,3 +57,46 @@ def rewordings(names: Sequence[str]) -> dict[str, list[str]]:
         'synonyms': synonym,
     }
     return {way: [reword(name) for name in check_names(names)] for way, reword in ways.items()}
+
+
+class WordingEvaluator(Evaluator):
+    """Evaluates what a model says to all words, as its answers to several lists of them.
+
+    It is for heads whose answer to a word does not depend on the others asked for: one pass over the images then tests
+    any number of wordings.
+
+    Args:
+        evaluators (Mapping[str, Evaluator]): One for each wording.
+        wordings (Mapping[str, Sequence[str]]): The K words of each wording.
+
+    Attributes:
+        words (list[str]): All of them, each once: what the model is to be asked for.
+        results (dict[str, dict]): The metrics of each wording, after :meth:`evaluate`.
+    """
+
+    def __init__(self, evaluators: Mapping[str, Evaluator], wordings: Mapping[str, Sequence[str]]):
+        super().__init__(metrics=[])
+        self.evaluators, self.results = evaluators, {}
+        self.words = list(dict.fromkeys(word for words in wordings.values() for word in words))
+        self.places = {way: [self.words.index(word) for word in words] for way, words in wordings.items()}
+
+    def process(self, data_samples: Sequence[BaseDataElement], data_batch: Any = None) -> None:
+        """Give each wording's evaluator the keypoints that its words were answered with."""
+        for way, evaluator in self.evaluators.items():
+            evaluator.process([pick(sample, self.places[way]) for sample in data_samples], data_batch)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Fill ``results``, and return nothing for the log, in which they would be a line of thousands of numbers."""
+        self.results = {way: evaluator.evaluate(size) for way, evaluator in self.evaluators.items()}
+        return {}
+
+
+def pick(sample: BaseDataElement, places: Sequence[int]) -> BaseDataElement:
+    """Return a sample with the predictions of some of its keypoints, by their places."""
+    found = {
+        key: value[:, places] if key in ('keypoints', 'keypoint_scores', 'keypoints_visible') else value
+        for key, value in sample.pred_instances.items()
+    }
+    picked = copy(sample)
+    picked.pred_instances = InstanceData(**found)
+    return picked

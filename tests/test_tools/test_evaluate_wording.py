@@ -2,10 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from mmengine.runner import Runner
+from mmpose.evaluation import CocoMetric
 from mmpose.registry import MODELS
 
+from clamp.checks import read_config
+from clamp.datasets.synthetic import generate_dataset
 from tests.conftest import NAMES, load_tool, tiny_head
 from tests.test_models.test_clamp_head import features
 
@@ -16,14 +21,6 @@ WORDS = ['left eyeball', 'snout', 'right hind foot']
 def built(head_type: str, **kwargs) -> tuple:
     config = tiny_head(type=head_type, **kwargs)
     return MODELS.build(config).eval(), config['prompt_learner']
-
-
-def test_a_head_with_free_k_is_asked_for_the_words():
-    head, learner = built('OpenVocabularyHead', test_names=['nose', 'hoof'])
-    assert tool.asked_names(head) == ['nose', 'hoof']
-    tool.ask(head, learner, {'nose': 'snout', 'hoof': 'claw'})
-    assert head.asked_names == ['snout', 'claw']
-    assert head.prompt_learner.keypoint_names == NAMES
 
 
 @pytest.mark.parametrize('head_type', ['CLAMPHead', 'AskedCLAMPHead'])
@@ -79,3 +76,40 @@ def test_a_model_without_names_is_refused():
     head = MODELS.build(dict(type='HeatmapHead', in_channels=8, out_channels=3, deconv_out_channels=None))
     with pytest.raises(ValueError, match='HeatmapHead knows no names'):
         tool.asked_names(head)
+
+
+@pytest.mark.slow
+def test_one_pass_answers_each_wording_as_a_pass_of_its_own(tmp_path, monkeypatch):
+    generate_dataset(tmp_path, 1, 3)
+    data = {
+        'test_dataloader.dataset.data_root': f'{tmp_path}/',
+        'test_evaluator.ann_file': f'{tmp_path}/annotations/ap10k-val-split1.json',
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+        'work_dir': str(tmp_path / 'work'),
+        'load_from': str(tmp_path / 'model.pth'),
+    }
+    cfg = read_config('configs/demo/openvocab_tiny.py', data)
+    model = MODELS.build(cfg.model)
+    torch.nn.init.normal_(model.head.kernels)  # else all heatmaps are flat
+    torch.save(dict(state_dict=model.state_dict(), meta={}), data['load_from'])
+
+    names = list(cfg.model.head.prompt_learner.keypoint_names)
+    wordings = {'as trained': names, 'reversed': names[::-1], 'hoof': ['hoof'] * len(names)}
+    seen = {}
+    monkeypatch.setattr(
+        CocoMetric,
+        'compute_metrics',
+        lambda self, results: seen.setdefault(len(seen), [pose for pose, _ in results]) and {'AP': 0.0},
+    )
+    assert list(tool.evaluate(Runner.from_cfg(cfg), cfg.model.head.prompt_learner, wordings)) == list(wordings)
+    for words in wordings.values():
+        cfg = read_config('configs/demo/openvocab_tiny.py', data)
+        cfg.model.head.test_names = words
+        Runner.from_cfg(cfg).test()
+    for at_once, alone in zip([seen[i] for i in range(3)], [seen[i] for i in range(3, 6)]):
+        assert len(at_once) == len(alone) >= 3
+        for pose, other in zip(at_once, alone):
+            np.testing.assert_allclose(pose['keypoints'], other['keypoints'], atol=1e-3)
+            np.testing.assert_allclose(pose['keypoint_scores'], other['keypoint_scores'], atol=1e-4)
+    assert not np.allclose(seen[0][0]['keypoints'], seen[1][0]['keypoints'])
