@@ -63,21 +63,20 @@ class AskedCLAMPHead(CLAMPHead):
 
 @MODELS.register_module()
 class OpenVocabularyHead(AskedCLAMPHead):
-    """A head whose K is free: the last 1x1 convolution's kernel of a keypoint is computed from its prompt.
+    """A head whose K is free: the last 1x1 convolution's kernel of a new keypoint is computed from its prompt.
 
     ::
 
         features    = SimpleBaseline's deconvolutions (feature_map)                U, (B, d, H', W')
         text_embeds = prompt_learner(global_embed, image_embeds)                   E, (B, P, D)
         score_map   = cosine(image_embeds, text_embeds)                            eq. 3-4
-        kernels     = softmax(cosine(E - m, E_K - m) / temperature) V              (B, P, d)
+        kernel_p    = V_k                                            of the k-th of the K names
+                      softmax(cosine(E_p - m, E_1..K - m) / temperature) V         of another name
         heatmap_p   = <features, kernel_p> + a upsample(score_map_p) + b
 
-    E_K are the prompts of the K names trained on, m their mean, V (K, d) what is learned: as in :class:`CLAMPHead`, a
-    kernel for each of them, of which any name takes as much as it is like theirs. Prompts lie close together; without
-    what all have in common, they tell names apart. A linear map of prompts in its place learns far more slowly: names
-    are made of words, and so the prompt of "left front knee" is nearly a sum, which says 'left' or 'front' to a linear
-    map, but hardly 'left and front'.
+    V (K, d) are the kernels of the names trained on, as in :class:`CLAMPHead`, E_1..K their prompts, m the mean of
+    these. Another name takes of each kernel as much as its prompt is like theirs. Prompts lie close together; without
+    what all have in common, they tell names apart.
 
     One model so predicts full-size heatmaps of any names. In a training step, they are those that the data
     preprocessor names (:class:`OpenVocabularyDataPreprocessor`), otherwise the K names. The losses are the paper's.
@@ -90,7 +89,8 @@ class OpenVocabularyHead(AskedCLAMPHead):
         out_channels (int): K, the number of names trained on.
         prompt_learner (dict): As in :class:`CLAMPHead`.
         upsample (str): ``'bilinear'``, the default. Deconvolutions would tie the score map to K.
-        temperature (float): Of the softmax; the smaller, the more a name keeps to those most like it. Defaults to 0.25.
+        temperature (float): Of the softmax; the smaller, the more another name keeps to those most like it. Defaults to
+            0.25.
         **kwargs: Of :class:`AskedCLAMPHead`.
 
     Raises:
@@ -146,11 +146,14 @@ class OpenVocabularyHead(AskedCLAMPHead):
 
     def compute_kernels(self, text_embeds: Tensor) -> Tensor:
         """Return the kernels (B, P, d) of prompts (B, P, D), the first K of which are of the K names."""
+        own = self.kernels.expand(len(text_embeds), -1, -1)  # (B, K, d)
+        if text_embeds.shape[1] == self.out_channels:
+            return own
         with without_autocast(text_embeds.device):
-            known = text_embeds[:, : self.out_channels].float()
+            known, new = text_embeds.float().tensor_split([self.out_channels], dim=1)
             mean = known.mean(dim=1, keepdim=True)
-            known, asked = (F.normalize(prompts - mean, dim=-1) for prompts in (known, text_embeds.float()))
-            return torch.softmax(asked @ known.mT / self.temperature, dim=-1) @ self.kernels.float()
+            cosines = F.normalize(new - mean, dim=-1) @ F.normalize(known - mean, dim=-1).mT  # (B, P - K, K)
+            return torch.cat([own, torch.softmax(cosines / self.temperature, dim=-1) @ own.float()], dim=1)
 
     def loss(
         self, feats: tuple[Tensor, Tensor, Tensor], batch_data_samples: list, train_cfg: dict | None = None
