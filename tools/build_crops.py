@@ -50,6 +50,7 @@ from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.metainfo import annotation_path
+from clamp.images import decode
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
 
@@ -113,9 +114,7 @@ def encode(job: Job) -> np.ndarray:
     Raises:
         ValueError: If the image cannot be read or is of another size than the annotation file says.
     """
-    content = np.fromfile(job.source, np.uint8)  # cv2.imread crashes on a name that is no UTF-8
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
+    if (image := decode(job.source)) is None:
         raise ValueError('cannot be read')
     if image.shape[1::-1] != tuple(job.size):
         raise ValueError(f'is of another size than the annotation file says: {image.shape[1::-1]}, not {job.size}')
