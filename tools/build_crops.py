@@ -45,6 +45,7 @@ from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp.register  # noqa: F401
+from clamp.checkpoints import WholeFileBackend
 from clamp.checks import check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
@@ -177,11 +178,7 @@ def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Jo
     coco = read(annotation_path(config))
     pairs = [crop_annotation(sample, job.crop, f'{CROPS}/{job.target.name}') for sample, job in zip(samples, jobs)]
     coco['images'], coco['annotations'] = map(list, zip(*pairs))
-    target = out / config.ann_file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix('.part')
-    part.write_text(json.dumps(coco))
-    part.replace(target)
+    WholeFileBackend().put(json.dumps(coco).encode(), out / config.ann_file)
 
 
 def main(argv: list[str] | None = None) -> None:
