@@ -4,7 +4,7 @@ import os.path as osp
 
 from mmengine.config import Config
 
-from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of
+from .datasets.metainfo import annotation_path, dataset_metainfo, dataset_of, parts_of
 
 
 def check_parts(dataset: dict) -> None:
@@ -57,7 +57,7 @@ def check_evaluator(cfg: Config, split: str) -> None:
     Raises:
         ValueError: If they do not.
     """
-    evaluators, dataset = cfg.get(f'{split}_evaluator') or [], cfg[f'{split}_dataloader'].dataset
+    evaluators, dataset = cfg.get(f'{split}_evaluator') or [], dataset_of(cfg, split)
     if not evaluators:
         return
     by_name = isinstance(evaluators, dict) and isinstance(evaluators.get('metrics'), dict)
@@ -81,7 +81,7 @@ def check_evaluator(cfg: Config, split: str) -> None:
         )
     for name, path in files.items():
         for metric in metrics[name]:
-            if osp.normpath(metric.get('ann_file', path)) != osp.normpath(path):
+            if osp.normpath(metric.get('ann_file') or path) != osp.normpath(path):
                 raise ValueError(
                     f'{split}_dataloader reads {path}, but {split}_evaluator reads {metric.ann_file}. AP would be '
                     'wrong: name the same file in both.'

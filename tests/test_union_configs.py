@@ -183,6 +183,8 @@ def test_evaluators_that_do_not_fit_are_one_error():
     cfg.test_evaluator = union().test_evaluator
     with pytest.raises(ValueError, match=r'is of one data set, but test_evaluator is not'):
         check_evaluator(cfg, 'test')
+    cfg.test_evaluator = dict(type='CocoMetric', ann_file=None)  # it takes what is tested
+    check_evaluator(cfg, 'test')
 
 
 def test_settings_without_effect_are_refused_inside_of_combined_data_sets():

@@ -144,6 +144,9 @@ def test_crops_show_what_the_network_sees(batch):
     assert cv2.transform(corners, matrix)[0] == pytest.approx(np.array([[0, 0], [64, 64]]), abs=1e-4)
     image = cv2.imread(batch['data_samples'][0].img_path)
     assert crop[40, 20].tolist() == image[38, 38, ::-1].tolist()
+    open(batch['data_samples'][0].img_path, 'wb').close()
+    with pytest.raises(ValueError, match=r'animal\.png cannot be read as an image'):
+        crop_animal(batch['data_samples'][0], 128)
 
 
 def test_similarity_is_that_of_the_contrastive_loss(model, batch):

@@ -45,11 +45,13 @@ from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp.register  # noqa: F401
+from clamp.checkpoints import WholeFileBackend
 from clamp.checks import check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.metainfo import annotation_path
+from clamp.images import decode
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
 
@@ -113,9 +115,7 @@ def encode(job: Job) -> np.ndarray:
     Raises:
         ValueError: If the image cannot be read or is of another size than the annotation file says.
     """
-    content = np.fromfile(job.source, np.uint8)  # cv2.imread crashes on a name that is no UTF-8
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
+    if (image := decode(job.source)) is None:
         raise ValueError('cannot be read')
     if image.shape[1::-1] != tuple(job.size):
         raise ValueError(f'is of another size than the annotation file says: {image.shape[1::-1]}, not {job.size}')
@@ -178,11 +178,7 @@ def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Jo
     coco = read(annotation_path(config))
     pairs = [crop_annotation(sample, job.crop, f'{CROPS}/{job.target.name}') for sample, job in zip(samples, jobs)]
     coco['images'], coco['annotations'] = map(list, zip(*pairs))
-    target = out / config.ann_file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix('.part')
-    part.write_text(json.dumps(coco))
-    part.replace(target)
+    WholeFileBackend().put(json.dumps(coco).encode(), out / config.ann_file)
 
 
 def main(argv: list[str] | None = None) -> None:

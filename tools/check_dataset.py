@@ -14,7 +14,6 @@ Exit status: 0, 1 if there is an error among the findings, 2 if the arguments ca
 
 import argparse
 import json
-import os
 import sys
 from collections import defaultdict
 from dataclasses import asdict, replace
@@ -67,7 +66,7 @@ from clamp.checks import read_file
 from clamp.combined_checks import check_evaluator
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
-from clamp.datasets.metainfo import parts_of, raw_metainfo
+from clamp.datasets.metainfo import dataset_of, parts_of, raw_metainfo
 from clamp.datasets.shared_images import find_shared, write_list
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -100,7 +99,7 @@ def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
             parts.setdefault(part.ann_file if split != 'train' else Path(), part)
         datasets.append(DataSet(list(parts.values()), load_swaps(loaders[0][1]), None, name))
     if all('datasets' in dataset_of(cfg, split) for split, _ in loaders):
-        return datasets, check_combined_evaluators(cfg)
+        return datasets, check_evaluators(cfg)
     if any(step['type'] == 'KeypointConverter' for step in loaders[0][1].get('pipeline', ())):
         raise ValueError(
             f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
@@ -133,14 +132,6 @@ def load_swaps(dataset: dict) -> dict[str, str]:
     """The keypoints of a data set config, in order, each with its mirror image: itself where it has none."""
     infos = raw_metainfo(dataset)['keypoint_info'].values()
     return {info['name']: info.get('swap') or info['name'] for info in infos}
-
-
-def dataset_of(cfg: Config, name: str) -> dict:
-    """The innermost dataset of a loader, empty where the config has none."""
-    dataset = (cfg.get(f'{name}_dataloader') or {}).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
 
 
 def images_of(parts: list[Part]) -> dict[str, Path]:
@@ -204,30 +195,18 @@ def check_between(datasets: list[DataSet]) -> list[Finding]:
     return findings
 
 
-def check_combined_evaluators(cfg: Config) -> list[Finding]:
-    """Whether the data sets of each loader are those of its evaluator."""
-    findings = []
-    for name in ('val', 'test'):
-        if dataset_of(cfg, name):
-            try:
-                check_evaluator(cfg, name)
-            except ValueError as error:
-                findings += found('error', 'evaluator', name, 'loader and evaluator do not fit', [str(error)])
-    return findings
-
-
 def check_evaluators(cfg: Config) -> list[Finding]:
-    """CocoMetric counts every image of its ``ann_file``, so the loader must hold just these."""
+    """Whether each evaluator measures what its loader holds: CocoMetric counts every image of its ``ann_file``."""
     findings = []
     for name in ('val', 'test'):
-        if 'ann_file' not in (dataset := dataset_of(cfg, name)):
+        dataset = dataset_of(cfg, name)
+        if not any('ann_file' in part for part in parts_of(dataset)):
             continue
-        evaluators = cfg.get(f'{name}_evaluator') or []
-        loads = os.path.normpath(os.path.join(dataset.get('data_root') or '', dataset['ann_file']))
-        for metric in evaluators if isinstance(evaluators, list) else [evaluators]:
-            file = os.path.normpath(metric.get('ann_file') or loads)
-            what = [f'{loads} and {file}'] * (file != loads)
-            findings += found('error', 'evaluator', name, 'loader and evaluator name different files', what)
+        try:
+            check_evaluator(cfg, name)
+        except ValueError as error:
+            what = 'do not fit' if 'datasets' in dataset else 'name different files'
+            findings += found('error', 'evaluator', name, f'loader and evaluator {what}', [str(error)])
         part = [f'indices={dataset.get("indices")}'] if dataset.get('indices') else []
         findings += found('error', 'evaluator', name, 'the loader leaves out images that the evaluator counts', part)
     return findings

@@ -46,6 +46,7 @@ from tqdm import tqdm
 
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.evaluation.named_keypoint_metric import find_hits
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
 
@@ -103,14 +104,13 @@ def keypoint_hits(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
     gt = np.concatenate([sample.gt_instances.keypoints for sample in samples])  # (B, K, 2), pixels of the image
     labelled = np.concatenate([sample.gt_instances.keypoints_visible for sample in samples]) > 0
     boxes = np.concatenate([sample.gt_instances.bboxes for sample in samples])  # (B, 4), two corners
-    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)[:, None]
     centres, scales = (
         np.stack([sample.metainfo[f'input_{what}'] for sample in samples]) for what in ('center', 'scale')
     )
     hits = {'labelled': labelled}
     for name, each in maps.items():
         places = peaks(each.float(), size).numpy() / size * scales[:, None] + centres[:, None] - 0.5 * scales[:, None]
-        hits[name] = labelled & (np.linalg.norm(places - gt, axis=-1) <= THRESHOLD * longer)
+        hits[name] = labelled & find_hits(places, gt, boxes[:, 2:] - boxes[:, :2], THRESHOLD)
     return hits
 
 

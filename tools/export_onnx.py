@@ -85,10 +85,10 @@ def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
     return model, parse_pose_metainfo(describe_names(args.keypoints))
 
 
-def milliseconds(run: Callable[[], object], repeats: int = 20) -> float:
+def milliseconds(run: Callable[[], object]) -> float:
     """Return the median time of a call."""
     times = []
-    for _ in range(repeats + 3):  # the first are slower
+    for _ in range(23):  # the first three are slower
         start = time.perf_counter()
         run()
         times.append(1000 * (time.perf_counter() - start))

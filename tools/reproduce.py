@@ -60,7 +60,7 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import newest_checkpoint
+from clamp.checkpoints import WholeFileBackend, newest_checkpoint
 from clamp.checks import DATA_HELP, check_config
 from clamp.datasets.metainfo import annotation_path, parts_of
 from clamp.settings import override
@@ -252,9 +252,7 @@ def call(run: Run, tool: Path, *args: str | Path) -> None:
 
 def write(path: Path, content: dict) -> None:
     """Write a JSON file as a whole or not at all."""
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    os.replace(part, path)
+    WholeFileBackend().put((json.dumps(content, indent=2) + '\n').encode(), path)
 
 
 def execute_all(runs: list[Run]) -> int:

@@ -86,8 +86,8 @@ from tqdm import tqdm
 
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.images import read_image
 from clamp.inference import PosePredictor
-from clamp.inference.media import read_image
 from clamp.models.clip import check_weights, forget_weights
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 from clamp.visualization.figures import CROP_SIZE, plot_poses, plot_score_maps, plot_similarity, save_figure

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..images import is_heic, open_image, read_image
 from ..inference import check_boxes, clip_box
-from ..inference.media import is_heic, open_image, read_image
 
 MIN_SIDE, MAX_PIXELS = 16, 50_000_000  # of an image that is taken
 MAX_TEXTS, MAX_CHARACTERS = 100, 200

@@ -46,6 +46,14 @@ def annotation_path(dataset: dict) -> str:
     return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
 
 
+def dataset_of(cfg: Config, split: str) -> dict:
+    """Return the innermost data set config of the loader of ``'train'``, ``'val'`` or ``'test'``; empty without one."""
+    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset', {})
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
 def parts_of(dataset: dict) -> list[dict]:
     """Return the configs of the data sets that a data set config combines; itself if it combines none."""
     return list(dataset['datasets']) if 'datasets' in dataset else [dataset]

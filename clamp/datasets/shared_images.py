@@ -19,6 +19,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from ..images import decode
+
 SIDE = 384
 FEATURES = 500  # of an image, at most
 ZOOMS = (0.5, 1, 2)  # at which an image is looked for among others: the features of a crop are of a closer view
@@ -51,9 +53,7 @@ class Shared(NamedTuple):
 
 def read_grey(path: str | os.PathLike) -> np.ndarray | None:
     """Return an image (H, W), uint8, as it is shown, ``SIDE`` pixels at its longer side; None if it cannot be read."""
-    data = np.fromfile(path, np.uint8)  # OpenCV cannot open a name that is no UTF-8
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    if image is None:
+    if (image := decode(path, cv2.IMREAD_GRAYSCALE)) is None:
         return None
     scale = SIDE / max(image.shape)
     size = [max(8, round(side * scale)) for side in image.shape[::-1]]

@@ -5,6 +5,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
+from .named_keypoint_metric import find_hits
+
 THRESHOLD = 0.1
 
 
@@ -92,14 +94,11 @@ class NamedCocoMetric(CocoMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return COCO's values, and ``PCK@0.1``, all in [0, 1]."""
         found = {pred['id']: pred['keypoints'][0] for pred, _ in results}  # before CocoMetric sorts out duplicates
-        hits = [self._hits(found[id_], self.coco.anns[id_]) for id_ in found]
+        truth = {id_: np.reshape(self.coco.anns[id_]['keypoints'], (-1, 3)) for id_ in found}  # (K, 3) each
+        hits = [
+            find_hits(found[id_], true[:, :2], self.coco.anns[id_]['bbox'][2:], THRESHOLD)[true[:, 2] > 0]
+            for id_, true in truth.items()
+        ]
         pck = np.concatenate(hits) if hits else np.empty(0)
         values = super().compute_metrics(results)
         return values | ({f'PCK@{THRESHOLD:g}': float(pck.mean())} if len(pck) else {})
-
-    @staticmethod
-    def _hits(found: np.ndarray, annotation: dict) -> np.ndarray:
-        """Return whether each labelled keypoint of an animal was found."""
-        truth = np.reshape(annotation['keypoints'], (-1, 3))
-        distance = np.linalg.norm(found - truth[:, :2], axis=1) / max(annotation['bbox'][2:])
-        return (distance <= THRESHOLD)[truth[:, 2] > 0]

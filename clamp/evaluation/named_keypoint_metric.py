@@ -85,7 +85,8 @@ class NamedKeypointMetric(BaseMetric):
         animals = {key: np.stack([result[key] for result in results]) for key in results[0] if key != 'species'}
         species = np.array([result['species'] for result in results])
         labelled, scores = animals['labelled'], animals['scores']
-        hits = self._hits(animals['found'], animals)  # (N, K, T)
+        truth = animals['truth'], animals['box'][:, 2:], self.thresholds
+        hits = find_hits(animals['found'], *truth)  # (N, K, T)
         weights = draw_weights(animals['image'], self.resamples)  # (1 + R, N)
         groups = {name: group for name, group in (('novel', self.novel), ('base', ~self.novel)) if group.any()}
         values = {}
@@ -98,16 +99,12 @@ class NamedKeypointMetric(BaseMetric):
         for place, name in enumerate(self.keypoint_names):
             values |= self._pck(name, hits[:, [place]], labelled[:, [place]])
         if self.reference:
-            for what, others in self._without_words(animals).items():
+            for what, places in self._without_words(animals).items():
+                others = find_hits(places, *truth)
                 for name, group in groups.items():
                     pck = self._pck(name, others[:, group], labelled[:, group])
                     values |= {f'{key} of the {what}': value for key, value in pck.items()}
         return {key: float(value) for key, value in values.items() if np.isfinite(value)}
-
-    def _hits(self, found: np.ndarray, animals: dict) -> np.ndarray:
-        """Return whether places (N, K, 2) are within each threshold of the true ones, (N, K, T)."""
-        distance = np.linalg.norm(found - animals['truth'], axis=-1) / animals['box'][:, None, 2:].max(-1)
-        return distance[..., None] <= self.thresholds
 
     def _pck(self, name: str, hits: np.ndarray, labelled: np.ndarray) -> dict[str, float]:
         return {
@@ -128,14 +125,30 @@ class NamedKeypointMetric(BaseMetric):
         return values
 
     def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
-        """Return the hits (N, K, T) of the mean pose and of the nearest base keypoint."""
+        """Return the places (N, K, 2) in the mean pose, and those of the nearest base keypoint."""
         mean = reference_pose(**self.reference, without=set(animals['id'].tolist()))  # (K, 2)
         box = animals['box'][:, None]  # (N, 1, 4)
-        hits = {'mean pose': self._hits(box[..., :2] + mean * box[..., 2:], animals)}
+        places = {'mean pose': box[..., :2] + mean * box[..., 2:]}
         if not self.novel.all():
             distance = np.linalg.norm(mean[:, None] - mean, axis=-1) + np.where(self.novel, np.inf, 0)  # (K, K)
-            hits['nearest'] = self._hits(animals['found'][:, distance.argmin(1)], animals)
-        return hits
+            places['nearest'] = animals['found'][:, distance.argmin(1)]
+        return places
+
+
+def find_hits(found: np.ndarray, true: np.ndarray, sizes: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
+    """Return which keypoints are within a threshold times the longer side of their animal's box of the true ones.
+
+    Args:
+        found (np.ndarray): (..., K, 2), (x, y) in pixels of the image.
+        true (np.ndarray): (..., K, 2).
+        sizes (np.ndarray): (..., 2), width and height of the boxes.
+        thresholds (np.ndarray | float): (T,), or one.
+
+    Returns:
+        np.ndarray: (..., K, T), bool, or (..., K) for one threshold.
+    """
+    distance = np.linalg.norm(found - true, axis=-1) / np.max(sizes, axis=-1, keepdims=True)
+    return np.less_equal.outer(distance, thresholds)
 
 
 def reference_pose(ann_file: str, places: Sequence[int], without: set[int]) -> np.ndarray:

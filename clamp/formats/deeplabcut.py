@@ -138,17 +138,16 @@ def _read_table(path: Path, names: Sequence[str]) -> list[tuple[str, list[np.nda
     return images
 
 
-def annotation(keypoints: np.ndarray, width: int, height: int, margin: float = 0.1) -> dict:
-    """Return keypoints, box and area as COCO has them.
+def annotation(keypoints: np.ndarray, width: int, height: int) -> dict:
+    """Return keypoints, box and area as COCO has them; the box leaves a tenth of its longer side around them.
 
     Args:
         keypoints (np.ndarray): (K, 2), (x, y) in pixels, NaN where there is no label.
         width, height (int): Of the image, in pixels.
-        margin (float): By which the box is larger than the keypoints on each side, as a share of its longer side.
     """
     labelled = np.isfinite(keypoints).all(1)
     low, high = keypoints[labelled].min(0), keypoints[labelled].max(0)
-    room = max(margin * (high - low).max(), 0.02 * max(width, height))  # one keypoint has a box too
+    room = max(0.1 * (high - low).max(), 0.02 * max(width, height))  # one keypoint has a box too
     low, high = np.clip(low - room, 0, [width, height]), np.clip(high + room, 0, [width, height])
     rows = np.column_stack([np.where(labelled[:, None], keypoints, 0), 2 * labelled]).round(2)
     box = np.concatenate([low, high - low]).round(2).tolist()

@@ -1,7 +1,5 @@
 """Images and videos as one stream of frames."""
 
-import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+
+from ..images import read_image
 
 if TYPE_CHECKING:
     from .sources import CocoBoxes
@@ -71,55 +70,6 @@ class Frame:
     @property
     def name(self) -> str:
         return self.source.name if self.number is None else f'{self.source.name}, frame {self.number}'
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Return an image as (H, W, 3), uint8, RGB, turned as its EXIF entry says.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it cannot be decoded.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'The image {os.fspath(path)} is not there (from {os.path.abspath(".")}).')
-    content = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is not None:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if not is_heic(path):
-        raise ValueError(f'{os.fspath(path)} cannot be read as an image.')
-    with open_image(path) as heic:
-        return to_rgb(heic)
-
-
-def open_image(path: str | os.PathLike) -> Image.Image:
-    """Open an image by Pillow, which does not decode it yet; HEIC too, where pillow-heif is installed.
-
-    Raises:
-        ValueError: If it is HEIC, and pillow-heif is not installed or does not read it.
-        OSError: If it is no image, as Pillow says it.
-    """
-    with contextlib.suppress(ImportError):
-        from pillow_heif import register_heif_opener
-
-        register_heif_opener()
-    try:
-        return Image.open(path)
-    except OSError as error:
-        if is_heic(path):
-            raise ValueError(f'{os.fspath(path)} is HEIC: pip install pillow-heif, or save it as JPEG.') from error
-        raise
-
-
-def is_heic(path: str | os.PathLike) -> bool:
-    """Whether a file begins as HEIC images do, whatever its name ends in."""
-    with open(path, 'rb') as file:
-        return file.read(12)[4:] in (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1')
-
-
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says."""
-    return np.array(ImageOps.exif_transpose(image).convert('RGB'))
 
 
 def count_frames(sources: Sequence[Source]) -> int:

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import PIL.Image
 
-from .media import read_image, to_rgb
+from ..images import read_image, to_rgb
 
 Image = np.ndarray | PIL.Image.Image | str | os.PathLike
 

@@ -134,14 +134,14 @@ def _cached_files(tag: dict) -> Iterator[str]:
         yield cached
 
 
-def network_answers(timeout: float = 5) -> bool:
+def network_answers() -> bool:
     """Whether the hub answers: one quick request, where the hub's own client would retry for a minute."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method='HEAD'), timeout=timeout)
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method='HEAD'), timeout=5)
     except urllib.error.HTTPError:
         return True  # an answer, if a rude one
     except OSError:

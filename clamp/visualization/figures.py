@@ -154,7 +154,7 @@ def save_figure(figure: Figure, file: str | Path | IO, dpi: int = 300, **kwargs)
     figure.savefig(file, dpi=dpi, bbox_inches='tight', pad_inches=0.01, **kwargs)
 
 
-def figure_to_image(figure: Figure, dpi: int = 200) -> np.ndarray:
+def figure_to_image(figure: Figure) -> np.ndarray:
     """Return a figure, cut to what is drawn, as an image (height, width, 3), uint8, RGB."""
-    save_figure(figure, file := BytesIO(), dpi, format='png')
+    save_figure(figure, file := BytesIO(), dpi=200, format='png')
     return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()

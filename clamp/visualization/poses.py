@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ..images import read_image
+
 if TYPE_CHECKING:
     from mmpose.structures import PoseDataSample
 
@@ -114,12 +116,10 @@ def crop_animal(sample: 'PoseDataSample', size: int) -> tuple[np.ndarray, np.nda
     from mmpose.structures.bbox import get_warp_matrix  # with torch, which drawing poses does not need
 
     meta = sample.metainfo
-    image = cv2.imdecode(np.fromfile(meta['img_path'], np.uint8), cv2.IMREAD_COLOR)  # imread crashes if no UTF-8
-    if image is None:
-        raise ValueError(f'The image {meta["img_path"]} cannot be read.')
+    image = read_image(meta['img_path'])
     shape = (size, round(size * meta['input_size'][1] / meta['input_size'][0]))
     matrix = get_warp_matrix(meta['input_center'], meta['input_scale'], 0, shape)
-    return cv2.warpAffine(image, matrix, shape, flags=cv2.INTER_CUBIC)[..., ::-1].copy(), matrix
+    return cv2.warpAffine(image, matrix, shape, flags=cv2.INTER_CUBIC), matrix
 
 
 def labelled_keypoints(sample: 'PoseDataSample') -> np.ndarray:

@@ -40,23 +40,27 @@ def generate_sample(seed: int, split: str, index: int) -> tuple[np.ndarray, list
 
 def _compose(rng, scene: np.ndarray, spec: Species, count: int) -> tuple[np.ndarray, list]:
     """Put one or two animals into the scene, the nearer one last; an annotation, or None, for each."""
-    h, w = scene.shape[:2]
     image = scene.copy()
     parts = [(0.0, 1.0)] if count == 1 else [(0.0, 0.58), (0.42, 1.0)]
-    animals = [draw_animal(rng, spec, (w, h), part=part) for part in parts]
+    animals = [draw_animal(rng, spec, scene.shape[1::-1], part=part) for part in parts]
     animals.sort(key=lambda animal: animal.shadow[:, 1].mean())
     for animal in animals:
-        shade = np.zeros((h, w), np.float32)
-        paint(shade, [(animal.shadow, [0.45])])
-        image *= (1 - cv2.blur(shade, (9, 9)))[..., None]
-        image *= (1 - animal.alpha)[..., None]
-        image += animal.colour
+        place(animal, image)
     hidden = occlude(rng, image, cv2.boundingRect((animals[-1].alpha > 0.5).astype(np.uint8)))
     annotations = []
     for animal in reversed(animals):
         annotations.append(annotate(animal, hidden, spec))
         hidden = hidden | (animal.alpha > 0.5)
     return image, annotations
+
+
+def place(animal: Drawing, image: np.ndarray) -> None:
+    """Put an animal and its shadow into an image (H, W, 3), in place."""
+    shade = np.zeros(image.shape[:2], np.float32)
+    paint(shade, [(animal.shadow, [0.45])])
+    image *= (1 - cv2.blur(shade, (9, 9)))[..., None]
+    image *= (1 - animal.alpha)[..., None]
+    image += animal.colour
 
 
 def annotate(animal: Drawing, hidden: np.ndarray, spec: Species) -> dict | None:

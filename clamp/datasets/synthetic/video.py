@@ -10,8 +10,8 @@ import numpy as np
 
 from .body import KEYPOINT_NAMES, build_body
 from .render import Camera, Drawing, draw_body, view_matrix
-from .sample import annotate
-from .scene import develop, draw_scene, paint
+from .sample import annotate, place
+from .scene import develop, draw_scene
 from .species import SPECIES, Species
 
 SIZE = (480, 270)  # (W, H)
@@ -82,10 +82,7 @@ def _compose(scene: np.ndarray, walkers: list[Walker], frame: int) -> tuple[np.n
     for walker in walkers:
         animal = _move(*walker.at(frame))
         placed.append(animal)
-        shade = np.zeros(image.shape[:2], np.float32)
-        paint(shade, [(animal.shadow, [0.45])])
-        image *= (1 - cv2.blur(shade, (9, 9)))[..., None]
-        image = image * (1 - animal.alpha)[..., None] + animal.colour
+        place(animal, image)
     hidden, found = np.zeros(image.shape[:2], bool), []
     for number in reversed(range(len(walkers))):
         annotation = annotate(placed[number], hidden, walkers[number].spec)

@@ -1,0 +1,65 @@
+"""Image files as arrays, turned as their EXIF entry says."""
+
+import contextlib
+import os
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+
+def decode(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """Return an image as OpenCV decodes it, uint8, (H, W, 3) BGR or as ``flags`` say; None if it cannot.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    content = np.fromfile(path, np.uint8)  # cv2.imread crashes on a name that is no UTF-8
+    return cv2.imdecode(content, flags) if content.size else None
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Return an image as (H, W, 3), uint8, RGB, turned as its EXIF entry says.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it cannot be decoded.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'The image {os.fspath(path)} is not there (from {os.path.abspath(".")}).')
+    if (image := decode(path)) is not None:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if not is_heic(path):
+        raise ValueError(f'{os.fspath(path)} cannot be read as an image.')
+    with open_image(path) as heic:
+        return to_rgb(heic)
+
+
+def open_image(path: str | os.PathLike) -> Image.Image:
+    """Open an image by Pillow, which does not decode it yet; HEIC too, where pillow-heif is installed.
+
+    Raises:
+        ValueError: If it is HEIC, and pillow-heif is not installed or does not read it.
+        OSError: If it is no image, as Pillow says it.
+    """
+    with contextlib.suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    try:
+        return Image.open(path)
+    except OSError as error:
+        if is_heic(path):
+            raise ValueError(f'{os.fspath(path)} is HEIC: pip install pillow-heif, or save it as JPEG.') from error
+        raise
+
+
+def is_heic(path: str | os.PathLike) -> bool:
+    """Whether a file begins as HEIC images do, whatever its name ends in."""
+    with open(path, 'rb') as file:
+        return file.read(12)[4:] in (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1')
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says."""
+    return np.array(ImageOps.exif_transpose(image).convert('RGB'))
