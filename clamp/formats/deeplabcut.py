@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from PIL import Image
 
+from ..datasets.door import image_size
 from .tracks import Tracks
 
 SCORER = 'CLAMP'
@@ -77,8 +77,9 @@ def read_project(path: str | Path) -> tuple[dict, Path]:
         for image, animals in _read_table(table, names):
             if not (config.parent / image).is_file():
                 raise FileNotFoundError(f'The image {config.parent / image} of {table} is not there.')
-            with Image.open(config.parent / image) as opened:
-                width, height = opened.size
+            if (size := image_size(config.parent / image)) is None:
+                raise ValueError(f'The image {config.parent / image} of {table} cannot be read.')
+            width, height = size
             images.append(dict(id=len(images) + 1, file_name=image, width=width, height=height))
             for keypoints in animals:
                 known = dict(id=len(annotations) + 1, image_id=len(images), category_id=1)
