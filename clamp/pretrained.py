@@ -215,7 +215,10 @@ def _place_text_model(data: Any, folder: Path) -> None:
 
 
 def _settings(entries: dict[str, Any]) -> dict:
-    """Give numbers as keys back, as MMPose's ``keypoint_info`` has them: JSON knows strings alone. Leave outputs out."""
+    """Give numbers as keys back, as MMPose's ``keypoint_info`` has them: JSON knows strings alone. Leave out outputs.
+
+    A model does not say where its user's files are written.
+    """
     return {int(key) if key.isdecimal() else key: value for key, value in entries.items() if key not in OUTPUTS}
 
 
