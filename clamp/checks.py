@@ -224,7 +224,8 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is cut short or exported, is no checkpoint of MMEngine, or is of another model.
+        ValueError: If it is cut short or exported, is no checkpoint of MMEngine, is of another model, or holds weights
+            that are no finite numbers.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
@@ -260,4 +261,9 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
         raise ValueError(
             f'The checkpoint {path} is of another model than the config: {"; ".join(reasons)}. Use the config that is '
             'beside it in its folder.'
+        )
+    if wrong := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
+        raise ValueError(
+            f'The checkpoint {path} holds weights that are no finite numbers ({len(wrong)} tensors, such as '
+            f'{wrong[0]}): the training diverged, or the file is damaged. Take an earlier one.'
         )

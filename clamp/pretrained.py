@@ -3,13 +3,16 @@
 ``config.json`` is the resolved config as plain data, ``model.safetensors`` the weights, ``README.md`` the model card;
 ``tools/publish.py`` writes them. Such a folder can come from anybody. Hence nothing in the config may name a class that
 is not registered here (MMEngine would import it), or a file that could hold code, and safetensors hold numbers alone.
+Where something is written is not read.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -26,7 +29,41 @@ KEPT = (
 DEFAULT = Path(__file__).with_name('pretrained_model')  # in the package
 HUB_ID = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
 CODE = ('.py', '.pkl', '.pickle', '.pth', '.pt', '.bin')  # endings of files that Python or torch would run
+# settings that say where something is written
+OUTPUTS = (
+    'out_dir', 'save_dir', 'img_save_dir', 'config_save_file', 'scalar_save_file', 'outfile_prefix', 'out_file_path',
+    'collect_dir', 'json_trace_path', 'result_path', 'dir_name',
+)  # fmt: skip
 FILES_OF_OTHERS = ('.py', '.pth', '.onnx', '.json')  # endings of a first argument that is no hub id
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+class _Head(_Typed):
+    out_channels: int
+
+
+class _Model(_Typed):
+    backbone: _Typed
+    head: _Head
+
+
+class _Dataset(_Typed):
+    pipeline: list[_Typed]
+
+
+class _Loader(msgspec.Struct):
+    dataset: _Dataset
+
+
+class _Published(msgspec.Struct):
+    """What is read of a config before anything is built of it."""
+
+    model: _Model
+    test_dataloader: _Loader
+    default_scope: Literal['mmpose'] = 'mmpose'  # MMEngine imports the package that it names
 
 
 def default_model() -> str:
@@ -155,11 +192,13 @@ def read_published_config(path: str) -> 'Config':
     if not Path(path).is_file():
         raise FileNotFoundError(f'The config {path} is not there (from {Path.cwd()}).')
     try:
-        config = json.loads(Path(path).read_text(encoding='utf-8'), object_hook=_numbered)
+        config = json.loads(Path(path).read_text(encoding='utf-8'), object_hook=_settings)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} cannot be read as JSON: {error}') from error
-    if not isinstance(config, dict) or not {'model', 'test_dataloader'} <= config.keys():
-        raise ValueError(f'{path} is no config of tools/publish.py: model or test_dataloader is not in it.')
+    try:
+        msgspec.convert(config, _Published)
+    except msgspec.ValidationError as error:
+        raise ValueError(f'{path} is no config of tools/publish.py: {error}. Fetch or publish it again.') from error
     config = {key: config[key] for key in KEPT if key in config}
     check_data_alone(config, path)
     _place_text_model(config, Path(path).parent)
@@ -175,9 +214,12 @@ def _place_text_model(data: Any, folder: Path) -> None:
         data.update({key: str(folder / TEXT_MODEL) for key in TEXT_MODEL_KEYS if data.get(key) == TEXT_MODEL})
 
 
-def _numbered(entries: dict[str, Any]) -> dict:
-    """Give numbers as keys back, as MMPose's ``keypoint_info`` has them: JSON knows strings alone."""
-    return {int(key) if key.isdecimal() else key: value for key, value in entries.items()}
+def _settings(entries: dict[str, Any]) -> dict:
+    """Give numbers as keys back, as MMPose's ``keypoint_info`` has them: JSON knows strings alone. Leave out outputs.
+
+    A model does not say where its user's files are written.
+    """
+    return {int(key) if key.isdecimal() else key: value for key, value in entries.items() if key not in OUTPUTS}
 
 
 def check_data_alone(config: dict, path: str) -> None:
@@ -192,6 +234,8 @@ def check_data_alone(config: dict, path: str) -> None:
             raise ValueError(
                 f'{path} asks for type={value!r}, which neither this package nor MMPose has. It is not run.'
             )
+        if key == '_scope_' and value not in ('mmpose', 'mmengine'):
+            raise ValueError(f'{path} names {key}={value!r}, a package that would be imported. It is not used.')
         if isinstance(value, str) and value.lower().endswith(CODE):
             raise ValueError(f'{path} names {key}={value!r}, which could run code. It is not used.')
 

@@ -20,7 +20,17 @@ from .checks import check_checkpoint, check_config
 from .datasets.metainfo import raw_metainfo
 from .model_card import model_card
 from .onnx.estimator import onnx_estimator
-from .pretrained import CARD, CONFIG, EXPORTED, KEPT, TEXT_MODEL, TEXT_MODEL_KEYS, WEIGHTS, read_published_config
+from .pretrained import (
+    CARD,
+    CONFIG,
+    EXPORTED,
+    KEPT,
+    OUTPUTS,
+    TEXT_MODEL,
+    TEXT_MODEL_KEYS,
+    WEIGHTS,
+    read_published_config,
+)
 
 
 @dataclass(frozen=True)
@@ -120,9 +130,9 @@ def published_config(cfg: Config) -> dict:
 
 
 def _without_sources(data: Any) -> Any:
-    """Forget where weights to begin with come from: the folder holds all weights."""
+    """Forget where weights to begin with come from, for the folder holds all, and where something is written."""
     if isinstance(data, dict):
-        kept = {key: _without_sources(value) for key, value in data.items() if key != 'init_cfg'}
+        kept = {key: _without_sources(value) for key, value in data.items() if key not in ('init_cfg', *OUTPUTS)}
         placed = {key: TEXT_MODEL for key in TEXT_MODEL_KEYS if kept.get(key)}
         return kept | placed | ({'pretrained': None} if 'pretrained' in kept else {})
     return [_without_sources(value) for value in data] if isinstance(data, (list, tuple)) else data

@@ -17,14 +17,36 @@ row is run once for each of them: it takes the place of ``{fold}`` in ``test`` a
 import json
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Annotated, Any
+
+import msgspec
 
 METRICS = {
     'AP': 'coco/AP', 'AP50': 'coco/AP .5', 'AP75': 'coco/AP .75', 'APM': 'coco/AP (M)', 'APL': 'coco/AP (L)',
     'AR': 'coco/AR',
 }  # fmt: skip
 
-
 ALL_OF = ' + '  # between annotation files of data sets that are combined
+
+
+class _OfRows(msgspec.Struct, forbid_unknown_fields=True):
+    test: str | None = None
+    make: str | list[str] | None = None
+    variant: str | None = None
+    options: dict[str, Any] = {}
+
+
+class _Row(_OfRows, kw_only=True):
+    name: str
+    config: str
+    paper: list[float] = []
+
+
+class _Table(_OfRows, kw_only=True):
+    title: str
+    metrics: list[str]
+    rows: Annotated[list[_Row], msgspec.Meta(min_length=1)]
+    folds: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
 
 
 def read_tables(path: Path) -> dict[str, dict]:
@@ -32,16 +54,22 @@ def read_tables(path: Path) -> dict[str, dict]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, or two rows of a table have the same key.
+        ValueError: If it is no JSON of this form, a row does not say what it is tested on, or two rows of a table have
+            the same key.
     """
     try:
         tables = json.loads(path.read_text(encoding='utf-8'))
+        msgspec.convert(tables, dict[str, _Table])
+    except msgspec.ValidationError as error:
+        raise ValueError(f'{path} is no file of tables, whose form docs/reproduce.md has: {error}') from error
     except ValueError as error:
         raise ValueError(f'{path} is no JSON: {error}') from error
     for name, table in tables.items():
         shared = {key: table[key] for key in ('test', 'make', 'variant', 'options') if key in table}
         folds = table.get('folds', [None])
         table['rows'] = [fold_row(shared | row, fold) for row in table['rows'] for fold in folds]
+        if untested := [row['key'] for row in table['rows'] if not row.get('test')]:
+            raise ValueError(f'{path}, table {name}: {untested[0]} has no `test`, the annotation file it is tested on.')
         if len({row['key'] for row in table['rows']}) < len(table['rows']):
             raise ValueError(f'{path}, table {name}: two rows have the same config and variant; name other variants.')
     return tables
@@ -54,6 +82,26 @@ def fold_row(row: dict, fold: str | None) -> dict:
         return row | dict(key=group, group=group)
     filled = {key: row[key].replace('{fold}', fold) for key in ('test', 'make') if isinstance(row.get(key), str)}
     return row | filled | dict(key=f'{group}_{fold}', group=group, fold=fold)
+
+
+def read_record(path: Path, remedy: str, *keys: str) -> dict:
+    """Read what is kept of a run.
+
+    Args:
+        path (Path): A JSON file.
+        remedy (str): How to go on without it, for the message.
+        *keys (str): What it should have besides ``config_sha256`` and ``data``.
+
+    Raises:
+        ValueError: If it is no JSON, or lacks something.
+    """
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+        if lacking := [key for key in ('config_sha256', 'data', *keys) if key not in record]:
+            raise ValueError(f'there is no {lacking[0]} in it')
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{path} is damaged ({error}). {remedy}, or give another --work-dir.') from error
+    return record
 
 
 def choose(tables: dict[str, dict], name: str, keys: list[str] | None = None) -> dict:

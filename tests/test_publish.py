@@ -135,11 +135,39 @@ def config_with(folder: Path, tmp_path: Path, **changes) -> str:
         dict(test_dataloader__dataset__metainfo=dict(from_file='/tmp/evil.py')),
         dict(test_dataloader__dataset__bbox_file='evil.PKL'),
         dict(model__init_cfg=dict(type='Pretrained', checkpoint='evil.pth')),
+        dict(model___scope_='antigravity'),  # MMEngine imports antigravity.registry
     ],
 )
 def test_a_config_that_could_run_code_is_refused(folder, tmp_path, change):
     with pytest.raises(ValueError, match=r'It is not (run|used)'):
         read_published_config(config_with(folder, tmp_path, **change))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(model__head=[]), r'config.json is no config of tools/publish.py: .*\$.model.head'),
+        (dict(model__head__out_channels='x'), r'\$.model.head.out_channels'),
+        (dict(test_dataloader__dataset__pipeline=[1]), r'\$.test_dataloader.dataset.pipeline'),
+        (dict(default_scope='antigravity'), r'\$.default_scope'),
+    ],
+)
+def test_a_config_of_another_form_is_refused(folder, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        read_published_config(config_with(folder, tmp_path, **change))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(keypoint_info__0__swap='nobody'), "metainfo of the data set 'ap10k' cannot be used .*'nobody'"),
+        (dict(sigmas=[0.1]), "'ap10k' has 17 keypoints, but 1 sigmas"),
+    ],
+)
+def test_a_malformed_metainfo_is_refused(folder, tmp_path, change, message):
+    change = {f'test_dataloader__dataset__metainfo__{place}': value for place, value in change.items()}
+    with pytest.raises(ValueError, match=message):
+        PosePredictor(config_with(folder, tmp_path, **change), str(folder / 'model.safetensors'), 'cpu')
 
 
 def test_a_config_is_not_a_template(folder, tmp_path):
@@ -163,6 +191,16 @@ def test_other_json_is_refused(tmp_path, content, message):
 def test_numbers_as_keys_come_back(folder):
     info = read_published_config(str(folder / 'config.json')).test_dataloader.dataset.metainfo
     assert list(info['keypoint_info'])[:2] == [0, 1]
+
+
+def test_a_model_does_not_say_where_to_write(folder, tmp_path):
+    hook = dict(type='PoseVisualizationHook', out_dir='/home/somebody', interval=7)
+    metrics = [dict(type='CocoMetric', outfile_prefix='../somewhere')]
+    cfg = read_published_config(
+        config_with(folder, tmp_path, default_hooks__visualization=hook, test_evaluator=metrics)
+    )
+    assert cfg.default_hooks.visualization == dict(type='PoseVisualizationHook', interval=7)
+    assert cfg.test_evaluator == [dict(type='CocoMetric')]
 
 
 def test_a_config_that_is_no_plain_data_is_refused(checkpoint, tmp_path):
@@ -228,6 +266,11 @@ def test_the_hub_is_asked_for_what_a_model_needs(folder, monkeypatch):
 def test_weights_of_another_model_are_refused(folder, tmp_path):
     for name in ('config.json', 'model.safetensors'):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
+    weights = load_file(folder / 'model.safetensors')
+    weights['head.final_layer.bias'][0] = float('nan')  # every pose would be at random, with exit status 0
+    save_file(weights, tmp_path / 'model.safetensors')
+    with pytest.raises(ValueError, match=r'no finite numbers \(1 tensors, such as head.final_layer.bias'):
+        PosePredictor.from_pretrained(str(tmp_path), 'cpu')
     save_file({'a': torch.zeros(1)}, tmp_path / 'model.safetensors')
     with pytest.raises(ValueError, match='of another model than the config'):
         PosePredictor.from_pretrained(str(tmp_path), 'cpu')

@@ -9,7 +9,8 @@ categories, keypoints, boxes, left and right, prompts, and whether loader and ev
 that combines data sets, each is looked at for itself, and then whether one is trained on what another is tested on.
 With --against, it looks for the photographs that another data set has too, mirrored and cut out as well, and nothing
 else; docs/many_datasets.md says how, and what it finds.
-Exit status: 0, 1 if there is an error among the findings, 2 if the arguments cannot be used.
+Exit status: 0, 1 if there is an error among the findings (an image that is shared, or cannot be looked at), 2 if the
+arguments cannot be used.
 """
 
 import argparse
@@ -167,6 +168,8 @@ def audit_against(args: argparse.Namespace, datasets: list[DataSet]) -> int:
     images, others = images_of([part for each in datasets for part in each.parts]), images_against(args.against)
     if not others:
         raise ValueError(f'there is no image in {args.against}')
+    if missing := [path for path in (*images.values(), *others.values()) if not path.is_file()]:
+        raise ValueError(f'{len(missing)} images are not there, such as {missing[0]}; get the data, or mend the path')
     print(f'looking for {len(images)} images among {len(others)} of {args.against} ...', flush=True)
     pairs, broken = find_shared(images, others)
     table = Table('image', f'lies to that of {args.against}', 'other', 'correlation')
@@ -178,7 +181,7 @@ def audit_against(args: argparse.Namespace, datasets: list[DataSet]) -> int:
         print(f'not looked at, for they are no images that can be read: {len(broken)}, such as {broken[0]}')
     if args.list:
         write_list(args.list, pairs, str(args.config or args.train or args.val), str(args.against))
-    return int(bool(pairs))
+    return int(bool(pairs or broken))
 
 
 def check_between(datasets: list[DataSet]) -> list[Finding]:

@@ -44,6 +44,7 @@ from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.evaluation.wording import WordingEvaluator, other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import OpenVocabularyHead
+from clamp.models.text_towers import check_prompts
 
 COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
 
@@ -53,14 +54,16 @@ def read_wordings(path: Path, names: list[str]) -> dict[str, list[str]]:
 
     Raises:
         FileNotFoundError: If the file is not there.
-        ValueError: If it is no such JSON, or rewords a name that is not asked for.
+        ValueError: If it is no such JSON, has no wording, rewords a name that is not asked for, or to no name.
     """
     try:
         ways = json.loads(path.read_text(encoding='utf-8'))
         unknown = [name for words in ways.values() for name in words.keys() if name not in names]  # noqa: SIM118
         wordings = {way: check_names([words.get(name, name) for name in names]) for way, words in ways.items()}
-    except (AttributeError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f'{path} is no JSON of the form {{"way": {{"name": "other words"}}}}: {error}') from error
+    if not wordings:
+        raise ValueError(f'{path} has no wording: write {{"way": {{"name": "other words"}}}}.')
     if unknown:
         raise ValueError(f'{path} rewords {unknown[0]!r}; the names are {", ".join(names)}.')
     return wordings
@@ -70,10 +73,12 @@ def asked_names(head: nn.Module) -> list[str]:
     """Return the names that a head is asked for.
 
     Raises:
-        ValueError: If it knows no names.
+        ValueError: If it knows no names, or would not read other words.
     """
     if not hasattr(head, 'prompt_learner'):
         raise ValueError(f'{type(head).__name__} knows no names. Use a config of CLAMP.')
+    if head.prompt_learner.text_encoder is None:
+        raise ValueError('The model has no text encoder: other words would change nothing. Use a config that has one.')
     return list(getattr(head, 'asked_names', head.prompt_learner.keypoint_names))
 
 
@@ -91,6 +96,19 @@ def ask(head: nn.Module, learner: dict, names: dict[str, str]) -> None:
     head.prompt_learner = other.train(head.training)
     if hasattr(head, 'asked_names'):
         head.asked_names = list(names.values())
+
+
+def check_wordings(learner: dict, wordings: dict[str, list[str]]) -> None:
+    """Check, before the first test, that a prompt learner takes all wordings.
+
+    Raises:
+        ValueError: If one is too long, with its way.
+    """
+    for way, words in wordings.items():
+        try:
+            check_prompts(learner['text_encoder'], words, learner.get('num_context_tokens', 8))
+        except ValueError as error:
+            raise ValueError(f'The wording {way!r}: {error}') from error
 
 
 def evaluate(runner: Runner, learner: dict, wordings: dict[str, list[str]]) -> dict[str, dict]:
@@ -149,6 +167,7 @@ def main(argv: list[str] | None = None) -> None:
         wordings = read_wordings(Path(args.wordings), names) if args.wordings else rewordings(names)
         if args.other_words:
             wordings |= other_words(names)
+        check_wordings(cfg.model.head.prompt_learner, wordings)
         results = evaluate(runner, cfg.model.head.prompt_learner, wordings)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -9,6 +9,7 @@ Exit status: 0, 1 if nothing was written or what was written has errors.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -201,8 +202,10 @@ def as_coco(args: argparse.Namespace) -> None:
         labels, images = read_labels(args.ann, folder / 'images'), folder / 'images'
     else:
         return
+    content = splits.dump(labels)
+    coco.refuse(args.ann, coco.inspect(json.loads(content)))  # before it is written
     args.ann, args.images = folder / 'labels.json', args.images or images
-    write({args.ann: splits.dump(labels)}, args.force)
+    write({args.ann: content}, args.force)
 
 
 def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
@@ -275,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         leaves, metainfo, parts = make(args)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     describe(metainfo, parts, args.pair)
     print('checking all annotations and images ...')

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from clamp.command_line import Options, input_path
+from clamp.command_line import Options, input_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
     parser.add_argument('--dry-run', action='store_true', help='check everything, say what would be done, and stop')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
-    parser.add_argument('--tables', type=input_path, default=ROOT / 'tools/tables.json', help='another file of tables')
+    parser.add_argument('--tables', type=input_file, default=ROOT / 'tools/tables.json', help='another file of tables')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -61,10 +61,10 @@ from mmengine.config import Config
 
 import clamp.register  # noqa: F401
 from clamp.checkpoints import WholeFileBackend, newest_checkpoint
-from clamp.checks import DATA_HELP, check_config
+from clamp.checks import DATA_HELP, check_config, read_file
 from clamp.datasets.metainfo import annotation_path, parts_of
 from clamp.settings import override
-from clamp.tables import ALL_OF, choose, read_tables, summarize, to_markdown, to_text
+from clamp.tables import ALL_OF, choose, read_record, read_tables, summarize, to_markdown, to_text
 
 TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
 LIBC = ctypes.CDLL(None)
@@ -127,7 +127,11 @@ class Run:
     def record(self) -> dict:
         """What run.json has: the identity, and when and where the run was started or gone on with."""
         path = self.folder / 'run.json'
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return read_record(path, f'Delete the folder {self.folder}') if path.is_file() else {}
+
+    def result(self) -> dict:
+        """What result.json of a run that is done has: the record, and what was measured."""
+        return read_record(self.folder / 'result.json', 'Delete it, and the run is tested again', 'metrics')
 
     def to_do(self) -> str:
         """What is left to do, in words."""
@@ -151,7 +155,7 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[R
             os.environ |= {'FOLD': row['fold']} if 'fold' in row else {}  # likewise configs/*/*_novel.py
             config = ROOT / row['config']
             # without MMEngine's formatter, whose version would be in the hash of the text, and which is slow
-            cfg = Config(Config.fromfile(config).to_dict(), format_python_code=False)
+            cfg = Config(read_file(config).to_dict(), format_python_code=False)
             override(cfg, {'randomness.seed': seed, **row.get('options', {}), **options})
             run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
             tested_on = ALL_OF.join(map(os.path.normpath, run.annotations['test']))
@@ -181,7 +185,9 @@ def prepare(run: Run, dry_run: bool = False) -> None:
         print(f'{run.name}: {shlex.join(command)}', flush=True)
         if subprocess.run([sys.executable, ROOT / command[1], *command[2:]]).returncode:
             raise ValueError(f'{shlex.join(command)} failed; its message is above. {DATA_HELP}')
-    if not run.is_done:
+    if run.is_done:
+        run.result()  # now, not after the others have been trained
+    else:
         trains_anew = newest_checkpoint(run.folder / 'train')[1] is None  # a checkpoint holds CLIP's weights
         check_config(run.cfg, ('train', 'test') if trains_anew else ('test',))
     check_record(run)
@@ -219,6 +225,7 @@ def execute(run: Run) -> None:
             raise RuntimeError(f'the training ended, but left no readable epoch_{last}.pth.')
         metrics = run.folder / 'test/metrics.json'
         metrics.parent.mkdir(exist_ok=True)
+        metrics.unlink(missing_ok=True)  # of a test after which the run was killed
         call(run, TEST, config, checkpoint, '--work-dir', metrics.parent, '--out', metrics)
         check_record(run)  # a training is long, and annotations may have been made anew
         result = {**record, 'checkpoint': str(checkpoint), 'metrics': json.loads(metrics.read_text())}
@@ -273,7 +280,7 @@ def report(table: dict, runs: list[Run], path: Path) -> str:
     """Write the table of all runs that are done as Markdown and JSON, and return the Markdown."""
     results = {row['key']: [] for row in table['rows']}
     for run in filter(lambda run: run.is_done, runs):
-        results[run.row['key']].append(json.loads((run.folder / 'result.json').read_text()))
+        results[run.row['key']].append(run.result())
     summary = summarize(table, results)
     markdown = to_markdown(summary)
     write(path.with_suffix('.json'), summary)
@@ -284,7 +291,7 @@ def report(table: dict, runs: list[Run], path: Path) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        tables = read_tables(args.tables)
+        tables = read_tables(Path(args.tables))
         if args.list:
             print('\n'.join(to_text(name, choose(tables, name)) for name in ([args.table] if args.table else tables)))
             return
@@ -297,7 +304,7 @@ def main(argv: list[str] | None = None) -> None:
             return
         failed = execute_all(runs)
         markdown = report(table, runs, args.work_dir / f'table_{args.table}')
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('interrupted; the same command goes on from the last checkpoint')

@@ -37,8 +37,27 @@ def known_metainfo(name: str) -> dict:
 
 
 def dataset_metainfo(dataset: dict) -> dict:
-    """Return MMPose's parsed description of a data set config's keypoints: names, flip indices, sigmas, colours."""
-    return parse_pose_metainfo(dict(dataset.get('metainfo') or DATASETS.get(dataset['type']).METAINFO))
+    """Return MMPose's parsed description of a data set config's keypoints: names, flip indices, sigmas, colours.
+
+    Raises:
+        ValueError: If it has none, or it is malformed.
+    """
+    info = raw_metainfo(dataset)
+    name = info.get('dataset_name')
+    try:
+        parsed = parse_pose_metainfo(info)
+    except (AssertionError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'The metainfo of the data set {name!r} cannot be used ({error!r}): dataset_name, keypoint_info, '
+            'skeleton_info, joint_weights and sigmas are needed, and swaps and links should name its keypoints.'
+        ) from error
+    for key in ('sigmas', 'joint_weights'):
+        if len(info[key]) != parsed['num_keypoints']:
+            raise ValueError(
+                f'The metainfo of the data set {name!r} has {parsed["num_keypoints"]} keypoints, but {len(info[key])} '
+                f'{key}: give one for each.'
+            )
+    return parsed
 
 
 def annotation_path(dataset: dict) -> str:

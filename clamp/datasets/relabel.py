@@ -3,6 +3,7 @@ without some of its images. Builders as in :mod:`.splits`."""
 
 from itertools import chain
 
+from ..command_line import check_printable
 from ..keypoint_names import check_names
 from . import splits
 from .coco import keypoints_of
@@ -29,14 +30,10 @@ def relabel(coco: dict, *, species: list[str], keypoints: dict[str, str] | None 
     if keypoints is None:
         return part, {}
     names = splits.keypoint_names(coco)
-    splits.check_keypoints(names, list(keypoints))
+    splits.check_keypoints(coco, names, list(keypoints))
+    check_printable(*keypoints.values())
     if len(set(check_names(list(keypoints.values())))) < len(keypoints):
         raise ValueError(f'two keypoints would have one name: {", ".join(keypoints.values())}')
-    if wrong := [ann for ann in part['annotations'] if len(ann['keypoints']) != 3 * len(names)]:
-        raise ValueError(
-            f'its `categories` name {len(names)} keypoints, but annotation {wrong[0]["id"]} has '
-            f'{len(wrong[0]["keypoints"]) / 3:g}: mend the names'
-        )
     _, skeleton = keypoints_of(coco)
     places = [names.index(name) for name in keypoints]
     links = [[places.index(end) + 1 for end in link] for link in skeleton if set(link) <= set(places)]  # COCO: from 1

@@ -145,7 +145,10 @@ def holdout(coco: dict, *, percent: float, seed: int, part: str) -> tuple[dict, 
     if part == 'val':
         return val, report
     held = {image['id'] for image in val['images']}
-    return subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in held}), report
+    train = subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in held})
+    if not any(map(is_trainable, train['annotations'])):
+        raise ValueError(f'with {percent:g}% of the images held out, nothing is left to train on; lower the percentage')
+    return train, report
 
 
 def zero_shot_train(coco: dict, *, train_family: str, test_family: str) -> tuple[dict, dict]:
@@ -218,12 +221,19 @@ def keypoint_names(coco: dict) -> list[str]:
     return names
 
 
-def check_keypoints(names: list[str], chosen: list[str]) -> None:
-    """Raise a ValueError, which lists those there are, if a keypoint is chosen that there is not, or none is."""
+def check_keypoints(coco: dict, names: list[str], chosen: list[str]) -> None:
+    """Raise a ValueError if a keypoint is chosen that there is not, or none is, or names and annotations do not fit."""
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise ValueError(
             f'there is no keypoint {", ".join(unknown) or "to keep"}; there are {", ".join(names) or "none"}'
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f'its `categories` name {names.count(twice[0])} keypoints {twice[0]!r}: mend the names')
+    if wrong := [ann for ann in coco['annotations'] if len(ann['keypoints']) != 3 * len(names)]:
+        raise ValueError(
+            f'its `categories` name {len(names)} keypoints, but annotation {wrong[0]["id"]} has '
+            f'{len(wrong[0]["keypoints"]) / 3:g}: mend the names'
         )
 
 

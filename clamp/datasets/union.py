@@ -10,6 +10,7 @@ from mmpose.registry import DATASETS
 
 from ..keypoint_names import check_names, mirrored
 from .keypoint_choice import describe_names
+from .metainfo import dataset_metainfo
 from .new_dataset import COLOURS
 from .vocabulary import NAMES, canonical, differences, near
 
@@ -50,9 +51,9 @@ def unite(
         those of the first data set that has the name; each data set is measured with its own.
 
     Raises:
-        ValueError: If a name is in no vocabulary, two keypoints of a data set have one name, a name's mirror image is
-            missing or another than the data set's flip pair, or two data sets put one name in different halves of the
-            body.
+        ValueError: If a metainfo is malformed, a name is in no vocabulary, two keypoints of a data set have one name, a
+            name's mirror image is missing or another than the data set's flip pair, or two data sets put one name in
+            different halves of the body.
     """
     new_names = check_names(new_names) if new_names else []
     for name in new_names:
@@ -62,6 +63,7 @@ def unite(
     if lacking := [dataset for dataset in metainfos if dataset not in names]:
         raise ValueError(f'{lacking[0]} has no names: propose(its keypoints) finds them.')
     for dataset, metainfo in metainfos.items():
+        dataset_metainfo(dict(metainfo=metainfo, type=dataset))  # checks it
         infos = list(metainfo['keypoint_info'].values())
         check_names_of(dataset, infos, names[dataset], new_names)
         half_of = {info['name']: info.get('type', '') for info in infos}

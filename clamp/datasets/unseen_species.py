@@ -15,7 +15,8 @@ def unseen_train(coco: dict, *, species: str, keypoints: list[str] | None = None
             become unlabelled, so that nothing can be learnt of them from this file. Defaults to None, all.
 
     Raises:
-        ValueError: If no animal is of this species, or nothing else can be trained on, or there is no such keypoint.
+        ValueError: If no animal is of this species, or nothing else can be trained on, or there is no such keypoint, or
+            the names in the categories are not those of the annotations' keypoints.
     """
     check_species(coco, species)
     taxa = splits.taxonomy(coco)
@@ -24,7 +25,7 @@ def unseen_train(coco: dict, *, species: str, keypoints: list[str] | None = None
     animals_there = {ann['image_id'] for ann in coco['annotations'] if taxa[ann['id']].species != species}
     if keypoints is not None:
         names = splits.keypoint_names(coco)
-        splits.check_keypoints(names, keypoints)
+        splits.check_keypoints(coco, names, keypoints)
         kept = {names.index(name) for name in keypoints}
         part['annotations'] = [_keep_keypoints(ann, kept) for ann in part['annotations']]
     if not any(map(splits.is_trainable, part['annotations'])):

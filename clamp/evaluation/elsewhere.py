@@ -39,8 +39,9 @@ def measure_on(cfg: Config, other: Config) -> list[str]:
         ValueError: If no name is in both, ``other`` has no test data, combines several data sets, or takes some of its
             keypoints, or two keypoints have one name.
     """
-    if not other.get('test_dataloader'):
-        raise ValueError(f'{other.filename} has no test_dataloader: name a config with the data set to test on.')
+    for each in (cfg, other):
+        if not each.get('test_dataloader'):
+            raise ValueError(f'{each.filename} has no test_dataloader: name a config with a model and a data set.')
     dataset, trained = other.test_dataloader.dataset, cfg.test_dataloader.dataset
     if 'datasets' in dataset:
         raise ValueError(f'{other.filename} combines data sets: name a config of one of them.')

@@ -84,9 +84,7 @@ def read_project(path: str | Path) -> tuple[dict, Path]:
             for keypoints in animals:
                 known = dict(id=len(annotations) + 1, image_id=len(images), category_id=1)
                 annotations.append(known | annotation(keypoints, width, height))
-    skeleton = [
-        [names.index(one) + 1 for one in link] for link in settings.get('skeleton') or [] if {*link} <= {*names}
-    ]
+    skeleton = [[names.index(one) + 1 for one in link] for link in settings['skeleton'] if {*link} <= {*names}]
     category = dict(id=1, name=str(settings.get('Task') or 'animal'), keypoints=names, skeleton=skeleton)
     return dict(images=images, annotations=annotations, categories=[category]), config.parent
 
@@ -98,6 +96,7 @@ def _read_config(path: Path) -> dict:
         if not isinstance(settings[key], list) or not settings[key]:
             raise ValueError(f'{key} should be a list of names')
         settings[key] = [str(name) for name in settings[key]]
+        settings['skeleton'] = [[str(one) for one in link] for link in settings.get('skeleton') or []]
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f'there is no {error}' if isinstance(error, KeyError) else error
         raise ValueError(f'{path} is no config.yaml of a DeepLabCut project: {reason}') from error
@@ -106,18 +105,25 @@ def _read_config(path: Path) -> dict:
 
 def _read_table(path: Path, names: Sequence[str]) -> list[tuple[str, list[np.ndarray]]]:
     """Return of each image its name and its animals' keypoints (K, 2), NaN where there is no label."""
-    with open(path, newline='', encoding='utf-8') as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path} cannot be read as a table: {error}. Save it as CSV in UTF-8.') from error
     header = {row[0]: row for row in rows[:4]}
     if not {'bodyparts', 'coords'} <= header.keys():
         raise ValueError(f'{path} is no table of labels: its header has no bodyparts and coords.')
     parts, coordinates = header['bodyparts'], header['coords']
     owners = header.get('individuals', [''] * len(parts))
-    places = {
-        (owners[column], parts[column], coordinates[column]): column
-        for column in range(len(parts))
-        if coordinates[column] in ('x', 'y') and owners[column] != SINGLE
-    }
+    heads = [
+        (head, column)
+        for column, head in enumerate(zip(owners, parts, coordinates))
+        if head[2] in ('x', 'y') and head[0] != SINGLE
+    ]
+    places = dict(heads)
+    if len(places) < len(heads):
+        twice = next(head for head, column in heads if places[head] != column)
+        raise ValueError(f'{path} has two columns {" ".join(filter(None, twice))}: take one out.')
     found = {part for _, part, _ in places}
     if found != set(names):
         extra, missing = sorted(found - set(names)), sorted(set(names) - found)

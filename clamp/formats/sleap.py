@@ -73,7 +73,8 @@ def read_labels(path: str | Path, folder: Path) -> dict:
     Raises:
         FileNotFoundError: If it, or its video, is not there.
         ImportError: If sleap-io is not installed.
-        ValueError: If it is no such file, has several skeletons, or nobody labelled anything in it.
+        ValueError: If it is no such file, has several skeletons, or nobody labelled anything in it; or another image is
+            where one would be written.
     """
     try:
         import sleap_io as sio
@@ -115,7 +116,10 @@ def _write_image(frame, labels: 'Labels', folder: Path, path: str | Path) -> tup
             'there, or export the labels with their images (.pkg.slp).'
         ) from error
     name = f'video{labels.videos.index(frame.video)}_frame{frame.frame_idx:06d}.png'
-    folder.mkdir(parents=True, exist_ok=True)
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[-1] == 3 else pixels
-    cv2.imwrite(str(folder / name), bgr)
+    png = cv2.imencode('.png', bgr)[1].tobytes()
+    if (folder / name).exists() and (folder / name).read_bytes() != png:
+        raise ValueError(f'{folder / name} is there and is another image: choose another --name, or move the folder.')
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(png)
     return *pixels.shape[:2], name

@@ -59,6 +59,11 @@ class PosePredictor:
         learner = self.cfg.model.head.get('prompt_learner') or {}
         names = self.cfg.model.head.get('test_names') or learner.get('keypoint_names') or self.cfg.get('keypoint_names')
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
+        if len(self.keypoint_names) != self.metainfo['num_keypoints']:
+            raise ValueError(
+                f'The data set has {self.metainfo["num_keypoints"]} keypoints, but there are '
+                f'{len(self.keypoint_names)} keypoint_names: {", ".join(map(str, self.keypoint_names))}.'
+            )
         self._own = self.keypoint_names, self.metainfo
         # a KeypointConverter would convert annotations, of which there are none here
         self.pipeline = Compose([step for step in dataset.pipeline if step['type'] != 'KeypointConverter'])

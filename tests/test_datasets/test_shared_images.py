@@ -131,6 +131,9 @@ def test_the_audit_writes_a_list_and_the_split_leaves_it_out(dataset, tmp_path, 
     (tmp_path / 'elsewhere/mirrored.jpg').unlink()
     assert check_dataset.main(dataset) == 0
     assert 'no photograph is in both' in capsys.readouterr().out
+    (tmp_path / 'elsewhere/else.jpg').write_bytes(b'no image')  # nobody knows whether it is in both
+    assert check_dataset.main(dataset) == 1
+    assert 'not looked at, for they are no images that can be read: 1, such as else.jpg' in capsys.readouterr().out
 
 
 def test_errors_are_one_line(dataset, tmp_path, capsys):
@@ -138,6 +141,13 @@ def test_errors_are_one_line(dataset, tmp_path, capsys):
         path.unlink()
     assert check_dataset.main(dataset) == 2
     assert 'error: there is no image in' in capsys.readouterr().err
+    write(tmp_path / 'elsewhere/else.jpg', draw(50))
+    gone = Path(dataset[3]) / json.loads(Path(dataset[1]).read_text())['images'][1]['file_name']
+    gone.unlink()
+    assert check_dataset.main(dataset) == 2
+    shown = capsys.readouterr()
+    assert f'error: 1 images are not there, such as {gone}' in shown.err
+    assert 'looking for' not in shown.out  # before the work
     (tmp_path / 'list.json').write_text('{"pairs": [{"image": "no.jpg"}]}')
     assert make_splits.main(['without', dataset[1], '--list', str(tmp_path / 'list.json')]) == 2
     assert 'none of the 1 images of the list is in it: use the file as it is' in capsys.readouterr().err

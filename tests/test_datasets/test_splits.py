@@ -218,3 +218,8 @@ def test_ap10k_sample():
     assert ids(splits.zero_shot_train(coco, **pair)[0], 'images') == [4]
     assert ids(splits.zero_shot_test(coco, **pair)[0], 'images') == [37516]
     assert len(part['categories']) == 54
+
+
+def test_a_holdout_leaves_something_to_train_on():
+    with pytest.raises(ValueError, match='with 100% of the images held out, nothing is left to train on'):
+        splits.holdout(make_coco(), percent=100, seed=0, part='train')

@@ -121,6 +121,16 @@ def test_keypoints_for_a_model_that_has_others():
         converter_to([None], ['nose'])
 
 
+def test_a_malformed_metainfo_is_one_error():
+    infos = metainfos()
+    name, info = next(iter(infos.items()))
+    infos[name] = info | dict(sigmas=info['sigmas'][:-1])  # the last keypoint would be left out
+    with pytest.raises(ValueError, match=rf'{len(info["sigmas"])} keypoints, but {len(info["sigmas"]) - 1} sigmas'):
+        unite(
+            infos, {each: propose([point['name'] for point in infos[each]['keypoint_info'].values()]) for each in infos}
+        )
+
+
 def test_metainfo_that_is_not_there():
     with pytest.raises(ValueError, match=r'nowhere\.py: no file here or in MMPose'):
         raw_metainfo(dict(metainfo=dict(from_file='nowhere.py')))

@@ -70,3 +70,18 @@ def test_nothing_left_to_train_on():
         ann['keypoints'][2] = 0
     with pytest.raises(ValueError, match='without cat there is nothing'):
         unseen_species.unseen_train(coco, species='cat', keypoints=['nose'])
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        (['nose', 'eye'], 'name 2 keypoints, but annotation 1 has 3: mend the names'),
+        (['nose', 'nose', 'tail'], "name 2 keypoints 'nose'"),
+    ],
+)
+def test_names_that_are_not_those_of_the_annotations(names, message):
+    """Other keypoints than those that are meant would be kept, held-out ones among them."""
+    coco = make_coco()
+    coco['categories'][0]['keypoints'] = names
+    with pytest.raises(ValueError, match=message):
+        unseen_species.unseen_train(coco, species='cat', keypoints=['nose'])

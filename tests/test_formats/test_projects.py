@@ -1,11 +1,13 @@
 """Labels of DeepLabCut and SLEAP, read to train on."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
 from clamp.formats.deeplabcut import annotation, read_project
-from clamp.formats.sleap import read_labels
+from clamp.formats.sleap import _write_image, read_labels
 
 CONFIG = """\
 Task: mice
@@ -71,11 +73,36 @@ def test_a_project_of_several_animals_in_one_column_of_names(project):
             r"\['tail'\] in the labels alone, \['tails'\]",
         ),
         ('config.yaml', '[', ValueError, 'no config.yaml of a DeepLabCut'),
+        ('config.yaml', CONFIG.replace('[nose, ear]', '7'), ValueError, 'no config.yaml of a DeepLabCut'),
         ('labeled-data/clip/img1.png', None, FileNotFoundError, r'img1.png of .*CollectedData_Ana.csv is not there'),
         ('labeled-data/clip/CollectedData_Ana.csv', None, FileNotFoundError, 'has no labels'),
         ('labeled-data/clip/CollectedData_Ana.csv', 'a,b\n', ValueError, 'is no table of labels'),
         ('labeled-data/clip/CollectedData_Ana.csv', LABELS.replace('30,30', '30,x'), ValueError, 'line 5'),
         ('labeled-data/clip/CollectedData_Ana.csv', LABELS.replace('30,30', '30'), ValueError, 'line 5'),
+        (
+            'labeled-data/clip/CollectedData_Ana.csv',
+            LABELS.replace(',x,y\n', '\n'),
+            ValueError,
+            r"\['tail'\] in the config alone",
+        ),
+        (
+            'labeled-data/clip/CollectedData_Ana.csv',
+            LABELS.replace('tail,tail', 'nose,nose'),
+            ValueError,
+            'has two columns nose x',
+        ),
+        (
+            'labeled-data/clip/CollectedData_Ana.csv',
+            LABELS.encode('utf-16').decode('latin-1'),
+            ValueError,
+            'is no table of labels',
+        ),
+        (
+            'labeled-data/clip/CollectedData_Ana.csv',
+            f'"{"a" * 200_000}',
+            ValueError,
+            'Ana.csv cannot be read as a table',
+        ),
     ],
 )
 def test_projects_that_cannot_be_read(project, file, content, error, message):
@@ -89,6 +116,17 @@ def test_projects_that_cannot_be_read(project, file, content, error, message):
 def test_a_box_stays_in_the_image():
     box = annotation(np.array([[0, 0], [79, 59.0], [np.nan, 5]]), 80, 60)['bbox']
     assert box == [0, 0, 80, 60]
+
+
+def test_an_image_of_another_data_set_is_not_written_over(tmp_path):
+    frame = SimpleNamespace(image=np.zeros((6, 8, 3), np.uint8), frame_idx=7, video='clip')
+    labels = SimpleNamespace(videos=['clip'])
+    for _ in range(2):
+        assert _write_image(frame, labels, tmp_path, 'mice.slp') == (6, 8, 'video0_frame000007.png')
+    frame.image = frame.image + 1
+    with pytest.raises(ValueError, match=r'frame000007.png is there and is another image: choose another --name'):
+        _write_image(frame, labels, tmp_path, 'rats.slp')
+    assert not cv2.imread(str(tmp_path / 'video0_frame000007.png')).any()
 
 
 @pytest.fixture

@@ -63,10 +63,14 @@ def test_wordings_of_a_file(tmp_path):
         ({'German': {'nose': ''}}, "'' is no name"),
         ({'German': ['Nase']}, 'is no JSON of the form'),
         ([], 'is no JSON of the form'),
+        ({}, 'mine.json has no wording'),
     ):
         path.write_text(json.dumps(content))
         with pytest.raises(ValueError, match=message):
             tool.read_wordings(path, NAMES)
+    path.write_bytes('{"Französisch": {}}'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'mine.json is no JSON of the form .*utf-8'):
+        tool.read_wordings(path, NAMES)
     path.write_text('{')
     with pytest.raises(ValueError, match='is no JSON of the form'):
         tool.read_wordings(path, NAMES)
@@ -113,3 +117,16 @@ def test_one_pass_answers_each_wording_as_a_pass_of_its_own(tmp_path, monkeypatc
             np.testing.assert_allclose(pose['keypoints'], other['keypoints'], atol=1e-3)
             np.testing.assert_allclose(pose['keypoint_scores'], other['keypoint_scores'], atol=1e-4)
     assert not np.allclose(seen[0][0]['keypoints'], seen[1][0]['keypoints'])
+
+
+def test_a_model_that_reads_no_words_is_refused():
+    """Its results in other words would be those in its own."""
+    learner = tiny_head()['prompt_learner'] | dict(text_encoder=None, embed_dim=24)
+    with pytest.raises(ValueError, match='no text encoder: other words would change nothing'):
+        tool.asked_names(MODELS.build(tiny_head(prompt_learner=learner)))
+
+
+def test_wordings_are_checked_before_the_first_test():
+    learner = tiny_head()['prompt_learner']
+    with pytest.raises(ValueError, match=r"The wording 'long': .*hind hind"):
+        tool.check_wordings(learner, {'short': NAMES, 'long': [*NAMES[:2], 'hind ' * 30]})

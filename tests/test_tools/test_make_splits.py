@@ -162,7 +162,8 @@ def test_relabel(train, capsys):
         ({}, ['Nose=a', 'L_Eye=a'], 'two keypoints would have one name'),
         ({}, ['Nose= '], "' ' is no name of a keypoint"),
         ({}, ['Nose'], 'expected OLD=NEW'),
-        (dict(keypoints=2), ['Nose=a'], 'name 3 keypoints, but annotation 9 has 2'),
+        ({}, ['Nose=a\nb'], 'control characters'),
+        (dict(keypoints=2), ['Nose=a'], 'name 3 keypoints, but annotation 1 has 2'),
         (dict(skeleton=[[1, [2]]]), ['Nose=a'], 'should be pairs of whole numbers'),
     ],
 )

@@ -36,7 +36,7 @@ out = Path(sys.argv[sys.argv.index('--out') + 1])
 out.parent.mkdir(exist_ok=True)
 seed = int(re.search(r'randomness\\s*=\\s*dict\\(\\s*seed=(\\d+)', Path(sys.argv[1]).read_text())[1])
 names = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR']
-out.write_text(json.dumps({f'coco/{name}': 0.5 + 0.1 * seed for name in names}))
+open(out, 'x').write(json.dumps({f'coco/{name}': 0.5 + 0.1 * seed for name in names}))  # as test.py: nothing over
 """
 
 
@@ -264,6 +264,42 @@ def test_a_run_of_another_config_or_other_data_is_refused(workplace, done):
     assert Path('elsewhere/table_demo.md').is_file()
 
 
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('run.json', r'run.json is damaged .* Delete the folder .*seed0, or'),
+        ('result.json', r'result.json is damaged .* Delete it, and the run is tested again'),
+    ],
+)
+@pytest.mark.parametrize('content', ['', '{}', '3'])
+def test_a_damaged_record_is_named_before_anything_is_done(workplace, name, message, content):
+    folder().mkdir(parents=True)
+    (folder() / name).write_text(content)
+    with pytest.raises(SystemExit, match=message):
+        reproduce.main([*ONE, '1'])
+    assert calls() == []
+
+
+@pytest.mark.parametrize(
+    ('tables', 'message'),
+    [
+        ([], 'Expected `object`, got `array`'),
+        ({'a': {}}, r'missing required field `title` - at `\$\[...\]`'),
+        (dict(a=dict(title='', metrics=[], rows=[])), r'length >= 1 - at `\$\[...\].rows`'),
+        (dict(a=dict(title='', metrics='AP', rows=[dict(name='', config='a.py')])), r'\.metrics`'),
+        (
+            dict(a=dict(title='', metrics=[], rows=[dict(name='', config='a.py', optoins={})])),
+            'unknown field `optoins`',
+        ),
+        (dict(a=dict(title='', metrics=[], rows=[dict(name='', config='a.py')])), 'table a: a has no `test`'),
+    ],
+)
+def test_tables_of_another_form_are_refused(tables, message, tmp_path):
+    (tmp_path / 'tables.json').write_text(json.dumps(tables))
+    with pytest.raises(ValueError, match=f'tables.json.*{message}'):
+        read_tables(tmp_path / 'tables.json')
+
+
 def test_a_failed_run_is_named_and_the_others_go_on(workplace, capsys):
     Path('out_of_memory').touch()
     with pytest.raises(SystemExit, match='error: 1 of 2 runs failed'):
@@ -302,8 +338,8 @@ def test_missing_annotations_are_made(workplace, capsys):
     make = workplace / 'make.py'
     make.write_text("import shutil, sys; assert sys.argv[1:] == ['0']; shutil.copytree('data/away', 'data/demo')")
     table = TABLES['demo'] | dict(make=f'{make} {{seed}}')
-    for row in table['rows']:
-        row.pop('make', None)
+    made_here = ('make', 'key', 'group')
+    table['rows'] = [{key: row[key] for key in row if key not in made_here} for row in table['rows']]
     Path('tables.json').write_text(json.dumps(dict(demo=table)))
     reproduce.main([*ONE, '--tables', 'tables.json'])
     assert len(calls()) == 2
