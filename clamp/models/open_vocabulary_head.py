@@ -29,15 +29,16 @@ class AskedCLAMPHead(CLAMPHead):
 
     def __init__(self, *args, test_names: Sequence[str] | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.asked_names = self.prompt_learner.keypoint_names if test_names is None else check_names(test_names)
+        names = self.prompt_learner.keypoint_names
+        self.asked_names = names if test_names is None else spell_as(names, check_names(test_names))
 
     def set_keypoint_names(self, names: Sequence[str]) -> None:
-        """Ask for these names from now on, any number of them, trained on or not.
+        """Ask for these names from now on, any number of them, trained on (in upper or lower case) or not.
 
         Raises:
             ValueError: If there are none, one is empty, or one makes too long a prompt for the text encoder.
         """
-        names = check_names(names)
+        names = spell_as(self.prompt_learner.keypoint_names, check_names(names))
         with torch.no_grad():
             self.prompt_learner.encode_prompts(self.prompt_learner.new_texts(names))
         self.asked_names = names
@@ -190,6 +191,12 @@ class OpenVocabularyHead(AskedCLAMPHead):
             located = weights * (target.amax((-2, -1)) > 0)  # (B, P)
             losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, located)
         return losses
+
+
+def spell_as(known: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return names, those that are known but for case and spaces as these are written: 'Left  Eye' is 'left eye'."""
+    spelling = {name.lower(): name for name in known}
+    return [spelling.get(' '.join(name.lower().split()), name) for name in names]
 
 
 def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:

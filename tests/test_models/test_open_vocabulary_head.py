@@ -149,6 +149,13 @@ def test_test_names_are_asked_for_from_the_start():
     assert head(test_names=names).prompt_learner.keypoint_names == NAMES
 
 
+def test_names_trained_on_are_known_in_any_case():
+    model = head(test_names=['Hoof', 'LEFT EYE'])
+    assert model.asked_names == ['Hoof', 'left eye']
+    model.set_keypoint_names(['Nose', ' right  back paw ', 'NOSES'])
+    assert model.asked_names == ['nose', 'right back paw', 'NOSES']
+
+
 def test_one_hot_names_answer_their_own_alone():
     learner = dict(type='PromptLearner', keypoint_names=NAMES, text_encoder=None, embed_dim=D)
     model = head(prompt_learner=learner)
