@@ -1,4 +1,4 @@
-"""Image files as arrays, turned as their EXIF entry says."""
+"""Image files as arrays, turned as their EXIF entry says, and their sizes."""
 
 import contextlib
 import os
@@ -6,6 +6,8 @@ import os
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+
+ORIENTATION = 0x0112  # of EXIF; from 5 on, the image lies on its side
 
 
 def decode(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
@@ -63,3 +65,12 @@ def is_heic(path: str | os.PathLike) -> bool:
 def to_rgb(image: Image.Image) -> np.ndarray:
     """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says."""
     return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Return an image's width and height in pixels as OpenCV, and so MMPose, loads it; None if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size[::-1] if image.getexif().get(ORIENTATION, 1) >= 5 else image.size
+    except Exception:  # of any kind, as broken files are
+        return None

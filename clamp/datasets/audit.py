@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..images import image_size
 from . import coco, splits
-from .door import check_use, fill_sizes, image_size
+from .door import check_use, fill_sizes
 from .names import MIRROR, mirrored, spell_out, words
 from .shared_images import perceptual_hash
 

@@ -11,23 +11,13 @@ from contextvars import ContextVar
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset, base_coco_style_dataset
 from mmpose.evaluation.metrics import coco_metric
-from PIL import Image
 from xtcocotools.coco import COCO
 
+from ..images import image_size
 from .coco import read, refuse, tell
 from .coco_entries import Findings
 
 SIDES = ('width', 'height')
-ORIENTATION = 0x0112  # of EXIF; from 5 on, the image lies on its side
-
-
-def image_size(path: str | os.PathLike) -> tuple[int, int] | None:
-    """Return an image's width and height in pixels as OpenCV, and so MMPose, loads it; None if it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return image.size[::-1] if image.getexif().get(ORIENTATION, 1) >= 5 else image.size
-    except Exception:  # of any kind, as broken files are
-        return None
 
 
 def fill_sizes(images: Iterable[dict], folder: str | os.PathLike) -> Findings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ..datasets.door import image_size
+from ..images import image_size
 from .tracks import Tracks
 
 SCORER = 'CLAMP'

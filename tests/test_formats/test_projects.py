@@ -1,5 +1,7 @@
 """Labels of DeepLabCut and SLEAP, read to train on."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cv2
@@ -169,3 +171,10 @@ def test_files_of_sleap_that_cannot_be_used(labels, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'Frame 0 of .*clip.avi.* cannot be read'):
         read_labels(tmp_path / 'labels.slp', tmp_path / 'images')
     assert not (tmp_path / 'images').exists()
+
+
+def test_formats_are_written_without_torch_and_mmpose():
+    """As tools/predict.py does of an exported model."""
+    code = 'import sys, clamp.formats.deeplabcut as _; print(*{"torch", "mmpose", "mmengine"} & set(sys.modules))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ''
