@@ -202,9 +202,9 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
     coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
     images = content['images']
     prefix = dataset.get('data_prefix', dict(img=''))
-    if 'img' not in prefix:
+    if not isinstance(prefix, dict) or 'img' not in prefix:
         raise ValueError(
-            f'data_prefix={dict(prefix)} of the data set of {path} has no `img`, the folder of its images: '
+            f'data_prefix={prefix} of the data set of {path} has no `img`, the folder of its images: '
             "dict(img='') where file names begin at data_root."
         )
     folder = osp.join(dataset.get('data_root') or '', prefix['img'])

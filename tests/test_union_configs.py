@@ -237,6 +237,8 @@ def test_a_small_union_is_built_and_read(tmp_path):
     )
     with pytest.raises(ValueError, match=r'data_prefix=\{\} of the data set of .*pets\.json has no `img`'):
         check_data(other, combined=True)
+    with pytest.raises(ValueError, match=r'data_prefix=images/ of the data set of .*pets\.json has no `img`'):
+        check_data(other | dict(data_prefix='images/'), combined=True)
     for part in dataset.datasets:
         part.update(data_root=str(tmp_path), ann_file=part.ann_file.replace('annotations/', ''))
     dataset.pipeline = []
