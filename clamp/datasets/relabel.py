@@ -29,8 +29,7 @@ def relabel(coco: dict, *, species: list[str], keypoints: dict[str, str] | None 
     part = splits.subset(coco, {id_ for id_, taxon in taxa.items() if taxon.species in species})
     if keypoints is None:
         return part, {}
-    names = splits.keypoint_names(coco)
-    splits.check_keypoints(coco, names, list(keypoints))
+    names = splits.check_keypoints(coco, list(keypoints))
     check_printable(*keypoints.values())
     if len(set(check_names(list(keypoints.values())))) < len(keypoints):
         raise ValueError(f'two keypoints would have one name: {", ".join(keypoints.values())}')

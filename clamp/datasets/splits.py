@@ -221,8 +221,13 @@ def keypoint_names(coco: dict) -> list[str]:
     return names
 
 
-def check_keypoints(coco: dict, names: list[str], chosen: list[str]) -> None:
-    """Raise a ValueError if a keypoint is chosen that there is not, or none is, or names and annotations do not fit."""
+def check_keypoints(coco: dict, chosen: list[str]) -> list[str]:
+    """Return the names of a file's keypoints, some of which are chosen.
+
+    Raises:
+        ValueError: If a keypoint is chosen that there is not, or none is, or names and annotations do not fit.
+    """
+    names = keypoint_names(coco)
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise ValueError(
@@ -235,6 +240,7 @@ def check_keypoints(coco: dict, names: list[str], chosen: list[str]) -> None:
             f'its `categories` name {len(names)} keypoints, but annotation {wrong[0]["id"]} has '
             f'{len(wrong[0]["keypoints"]) / 3:g}: mend the names'
         )
+    return names
 
 
 def subset(coco: dict, annotation_ids: set[int]) -> dict:

@@ -24,8 +24,7 @@ def unseen_train(coco: dict, *, species: str, keypoints: list[str] | None = None
     part = splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in seen})
     animals_there = {ann['image_id'] for ann in coco['annotations'] if taxa[ann['id']].species != species}
     if keypoints is not None:
-        names = splits.keypoint_names(coco)
-        splits.check_keypoints(coco, names, keypoints)
+        names = splits.check_keypoints(coco, keypoints)
         kept = {names.index(name) for name in keypoints}
         part['annotations'] = [_keep_keypoints(ann, kept) for ann in part['annotations']]
     if not any(map(splits.is_trainable, part['annotations'])):
