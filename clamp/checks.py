@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from .combined_checks import check_absent, check_evaluator, check_parts
 from .datasets import coco, door
-from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of
+from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of, put_in_order
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
@@ -61,18 +61,21 @@ def read_config(path: str, options: dict | None = None) -> Config:
 
 
 def read_file(path: str | Path) -> Config:
-    """Read a config file as it is.
+    """Read a config file as it is; of one that MMEngine wrote into a work dir, the keypoints in their order again.
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is no config in Python, or has a syntax error.
+        ValueError: If it is no config in Python, or an error comes up in it.
     """
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError) as error:  # OSError: MMEngine's, of other endings
-        raise ValueError(f'{path} cannot be read as a config (.py): {error}') from error
+    except Exception as error:  # a config is code; and OSError is MMEngine's, of other endings
+        reason = error if isinstance(error, (OSError, SyntaxError)) else f'{type(error).__name__}: {error}'
+        raise ValueError(f'{path} cannot be read as a config (.py): {reason}') from error
+    put_in_order(cfg)
+    return cfg
 
 
 def check_config(cfg: Config, splits: tuple[str, ...]) -> None:

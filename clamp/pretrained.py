@@ -192,7 +192,7 @@ def read_published_config(path: str) -> 'Config':
     if not Path(path).is_file():
         raise FileNotFoundError(f'The config {path} is not there (from {Path.cwd()}).')
     try:
-        config = json.loads(Path(path).read_text(encoding='utf-8'), object_hook=_settings)
+        config = json.loads(Path(path).read_bytes(), object_hook=_settings)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} cannot be read as JSON: {error}') from error
     try:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .checks import check_checkpoint, check_config
 from .datasets.metainfo import raw_metainfo
+from .images import image_size
 from .model_card import model_card
 from .onnx.estimator import onnx_estimator
 from .pretrained import (
@@ -73,6 +74,8 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     metrics = read_metrics(notes.metrics)
     if notes.picture and not notes.picture.is_file():
         raise FileNotFoundError(f'The picture {notes.picture} is not there (from {Path.cwd()}).')
+    if notes.picture and not image_size(notes.picture):
+        raise ValueError(f'{notes.picture} cannot be read as an image.')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
     exported = checkpoint.endswith('.onnx')
@@ -173,7 +176,7 @@ def read_metrics(path: Path | None) -> dict[str, float]:
     if not path.is_file():
         raise FileNotFoundError(f'The metrics {path} are not there (from {Path.cwd()}).')
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
+        found = json.loads(path.read_bytes())
         numbers = {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
         if not numbers:
             raise ValueError('there are no numbers in it')

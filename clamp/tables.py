@@ -58,7 +58,7 @@ def read_tables(path: Path) -> dict[str, dict]:
             the same key.
     """
     try:
-        tables = json.loads(path.read_text(encoding='utf-8'))
+        tables = json.loads(path.read_bytes())
         msgspec.convert(tables, dict[str, _Table])
     except msgspec.ValidationError as error:
         raise ValueError(f'{path} is no file of tables, whose form docs/reproduce.md has: {error}') from error
@@ -96,7 +96,7 @@ def read_record(path: Path, remedy: str, *keys: str) -> dict:
         ValueError: If it is no JSON, or lacks something.
     """
     try:
-        record = json.loads(path.read_text(encoding='utf-8'))
+        record = json.loads(path.read_bytes())
         if lacking := [key for key in ('config_sha256', 'data', *keys) if key not in record]:
             raise ValueError(f'there is no {lacking[0]} in it')
     except (ValueError, TypeError) as error:

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -38,7 +39,7 @@ def folder(checkpoint, tmp_path_factory) -> Path:
     """A model published by the command, with all that a card can have."""
     parent = tmp_path_factory.mktemp('published')
     (parent / 'in.json').write_text(json.dumps({'coco/AP': 0.25, 'coco/AR': 0.5}))
-    (parent / 'pose.PNG').write_bytes(b'picture')
+    cv2.imwrite(str(parent / 'pose.PNG'), np.zeros((4, 4, 3), np.uint8))
     options = ['--metrics', f'{parent}/in.json', '--picture', f'{parent}/pose.PNG', '--license', 'cc-by-4.0']
     load_tool('publish').main([CONFIG, checkpoint, f'{parent}/foxes', '--description', 'Foxes at night.', *options])
     return parent / 'foxes'
@@ -98,6 +99,12 @@ def test_a_published_model_is_published_again(folder, tmp_path):
     assert (tmp_path / 'again/config.json').read_text() == (folder / 'config.json').read_text()
 
 
+def test_a_config_that_an_editor_saved_with_a_byte_order_mark(folder, tmp_path):
+    (tmp_path / 'config.json').write_text((folder / 'config.json').read_text(), encoding='utf-8-sig')
+    expected = read_published_config(str(folder / 'config.json'))
+    assert read_published_config(str(tmp_path / 'config.json')).to_dict() == expected.to_dict()
+
+
 def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
     cfg = Config.fromfile(CONFIG)
     (tmp_path / 'list.json').write_text('[1]')
@@ -105,6 +112,7 @@ def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
         (Notes('a', metrics=tmp_path / 'no.json'), 'no.json are not there'),
         (Notes('a', metrics=tmp_path / 'list.json'), 'is not what tools/test.py --out writes'),
         (Notes('a', picture=tmp_path / 'no.png'), 'no.png is not there'),
+        (Notes('a', picture=tmp_path / 'list.json'), 'list.json cannot be read as an image'),
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             publish(cfg, checkpoint, tmp_path / 'out', notes)

@@ -59,7 +59,7 @@ def read_predictions(path: str) -> Videos:
         raise FileNotFoundError(f'The predictions {path} are not there (from {Path.cwd()}).')
     videos: Videos = defaultdict(lambda: defaultdict(Seen))
     try:
-        for result in json.loads(Path(path).read_text(encoding='utf-8')):
+        for result in json.loads(Path(path).read_bytes()):
             if result['frame'] is not None:
                 _add(videos, result['file_name'], result['frame'], result)
     except (ValueError, KeyError, TypeError) as error:

@@ -57,7 +57,7 @@ def read_wordings(path: Path, names: list[str]) -> dict[str, list[str]]:
         ValueError: If it is no such JSON, has no wording, rewords a name that is not asked for, or to no name.
     """
     try:
-        ways = json.loads(path.read_text(encoding='utf-8'))
+        ways = json.loads(path.read_bytes())
         unknown = [name for words in ways.values() for name in words.keys() if name not in names]  # noqa: SIM118
         wordings = {way: check_names([words.get(name, name) for name in names]) for way, words in ways.items()}
     except (AttributeError, TypeError, ValueError, RecursionError) as error:

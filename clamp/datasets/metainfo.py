@@ -2,6 +2,7 @@
 
 import os.path as osp
 from pathlib import Path
+from typing import Any
 
 import mmpose
 from mmengine.config import Config
@@ -31,6 +32,33 @@ def raw_metainfo(dataset: dict) -> dict:
     return info
 
 
+def put_in_order(config: Any) -> None:
+    """Put the keypoints and links of every metainfo in a config, which are known by number, in the numbers' order.
+
+    MMEngine writes the entries of a dict sorted as text, 0, 1, 10, 11, 2, and MMPose takes the order of the entries for
+    that of the keypoints: read back, ``flip_indices`` of eleven keypoints or more would exchange the wrong ones.
+
+    Args:
+        config (Config | dict | list): Changed in place.
+    """
+    if isinstance(config, (list, tuple)):
+        for value in config:
+            put_in_order(value)
+    elif isinstance(config, (Config, dict)):
+        for key, value in config.items():
+            if key in ('keypoint_info', 'skeleton_info') and isinstance(value, dict) and all(map(is_number, value)):
+                entries = dict(sorted(value.items(), key=lambda entry: int(entry[0])))
+                value.clear()
+                value.update(entries)
+            else:
+                put_in_order(value)
+
+
+def is_number(key: Any) -> bool:
+    """Whether a key is a number, or the text of one."""
+    return str(key).isdecimal()
+
+
 def known_metainfo(name: str) -> dict:
     """Return MMPose's metainfo of ``'ap10k'``, ``'animalpose'``, ``'coco'`` and others, as :func:`raw_metainfo`."""
     return raw_metainfo(dict(metainfo=dict(from_file=f'configs/_base_/datasets/{name}.py')))
@@ -51,6 +79,11 @@ def dataset_metainfo(dataset: dict) -> dict:
             f'The metainfo of the data set {name!r} cannot be used ({error!r}): dataset_name, keypoint_info, '
             'skeleton_info, joint_weights and sigmas are needed, and swaps and links should name its keypoints.'
         ) from error
+    if (ids := list(parsed['keypoint_id2name'])) != list(range(len(ids))):
+        raise ValueError(
+            f'The keypoint_info of the data set {name!r} has its keypoints as {", ".join(map(str, ids))}: number them '
+            'from 0, in that order. MMPose takes the order of the entries for that of the keypoints.'
+        )
     for key in ('sigmas', 'joint_weights'):
         if len(info[key]) != parsed['num_keypoints']:
             raise ValueError(

@@ -209,7 +209,7 @@ def read_list(path: str | os.PathLike) -> list[str]:
         ValueError: If it is none.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        content = json.loads(Path(path).read_bytes())
         return sorted({pair['image'] for pair in content['pairs']})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f'{path} is no list of tools/check_dataset.py --against ({error!r})') from error

@@ -154,6 +154,10 @@ def test_errors_are_one_line(dataset, tmp_path, capsys):
     for against, message in (
         ('[1]', r'l\.json: a config \(\.py\) or a folder of images is needed'),
         ('train_dataloader = dict(', r'l\.py cannot be read as a config \(\.py\)'),
+        (
+            'model = dict(type=clip)',
+            r"l\.py cannot be read as a config \(\.py\): NameError: name 'clip' is not defined",
+        ),
     ):
         path = tmp_path / ('l.json' if against == '[1]' else 'l.py')
         path.write_text(against)

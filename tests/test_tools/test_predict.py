@@ -137,6 +137,7 @@ def test_broken_files_and_boxes_are_skipped_and_named(tool, inputs, tmp_path):
     [
         (['--boxes', 'no.json'], 'The annotation file no.json is not there'),
         (['--prompts', 'no'], 'no text'),
+        (['--keypoints', 'nose', 'nose', '--format', 'dlc'], 'The files of --format know a keypoint by its name'),
     ],
 )
 def test_errors_come_before_anything_is_written(tool, inputs, tmp_path, args, message):
