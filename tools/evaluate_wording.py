@@ -43,7 +43,7 @@ import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.evaluation.wording import WordingEvaluator, other_words, rewordings
 from clamp.keypoint_names import check_names
-from clamp.models import OpenVocabularyHead
+from clamp.models import AskedCLAMPHead, OpenVocabularyHead
 from clamp.models.text_towers import check_prompts
 
 COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
@@ -98,13 +98,19 @@ def ask(head: nn.Module, learner: dict, names: dict[str, str]) -> None:
         head.asked_names = list(names.values())
 
 
-def check_wordings(learner: dict, wordings: dict[str, list[str]]) -> None:
-    """Check, before the first test, that a prompt learner takes all wordings.
+def check_wordings(head: nn.Module, learner: dict, wordings: dict[str, list[str]]) -> None:
+    """Check, before the first test, that a head and its prompt learner take all wordings.
 
     Raises:
-        ValueError: If one is too long, with its way.
+        ValueError: If one is too long, or has one word for two names, which the head would not tell apart; with its
+            way.
     """
     for way, words in wordings.items():
+        if type(head) is AskedCLAMPHead and len(set(words)) < len(words):
+            raise ValueError(
+                f'The wording {way!r} has one word for two names. AskedCLAMPHead, whose heatmaps are of its own K '
+                'names, would give both the same one: leave it out, or test OpenVocabularyHead.'
+            )
         try:
             check_prompts(learner['text_encoder'], words, learner.get('num_context_tokens', 8))
         except ValueError as error:
@@ -157,17 +163,15 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         check_checkpoint(args.checkpoint)
-        cfg.load_from, cfg.work_dir = (
-            args.checkpoint,
-            cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}',
-        )
+        cfg.load_from, cfg.resume = args.checkpoint, False
+        cfg.work_dir = cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}'
         runner = Runner.from_cfg(cfg)
         check_checkpoint(args.checkpoint, runner.model)
         names = asked_names(runner.model.head)
         wordings = read_wordings(Path(args.wordings), names) if args.wordings else rewordings(names)
         if args.other_words:
             wordings |= other_words(names)
-        check_wordings(cfg.model.head.prompt_learner, wordings)
+        check_wordings(runner.model.head, cfg.model.head.prompt_learner, wordings)
         results = evaluate(runner, cfg.model.head.prompt_learner, wordings)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -6,6 +6,7 @@ python tools/train.py configs/ap10k/clamp_vitb.py --resume
 """
 
 import argparse
+import copy
 import errno
 import os
 import sys
@@ -76,7 +77,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If the config is not there.
-        ValueError: If an option would be without effect, or there is nothing to resume from.
+        ValueError: If an option would be without effect.
     """
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
@@ -95,12 +96,23 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)
-    resume = args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto'))
-    if resume:
-        cfg.resume = True
-        cfg.load_from = checkpoint_to_resume(cfg, resume)
-        if cfg.load_from:
-            forget_weights(cfg.model)  # the checkpoint holds everything
+    return cfg
+
+
+def to_resume(cfg: Config, place: str | None) -> Config:
+    """Return the config of a run that goes on from a checkpoint, if ``--resume`` or the config itself asks for it.
+
+    Raises:
+        ValueError: As :func:`checkpoint_to_resume`.
+    """
+    place = place or (cfg.get('resume') and (cfg.get('load_from') or 'auto'))
+    if not place:
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    cfg.load_from = checkpoint_to_resume(cfg, place)
+    cfg.resume = bool(cfg.load_from)  # True without a checkpoint, MMEngine would look for one by itself
+    if cfg.resume:
+        forget_weights(cfg.model)  # the checkpoint holds everything
     return cfg
 
 
@@ -112,13 +124,16 @@ def prepare(args: argparse.Namespace) -> Runner:
         ValueError: If something does not fit.
         OSError: If the work dir cannot be written.
     """
-    cfg = load_config(args)
+    recipe = load_config(args)
+    cfg = to_resume(recipe, args.resume)
     check_launcher(args.launcher)
     check_config(cfg, ('train',) if args.no_validate else ('train', 'val'))
     if cfg.get('load_from'):
         check_resumable(cfg.load_from) if cfg.resume else check_checkpoint(cfg.load_from)
     check_work_dir(cfg.work_dir)
     runner = Runner.from_cfg(cfg)
+    runner.cfg = recipe  # what the work dir keeps: a resumed run's has no weights to begin with, and says resume
+    runner.dump_config()
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if cfg.get('load_from') and cfg.resume:
         check_resumable(cfg.load_from, runner)

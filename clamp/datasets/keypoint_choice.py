@@ -9,8 +9,7 @@ from .new_dataset import COLOURS
 def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) -> tuple[dict, dict]:
     """Return what a data set config needs for some of its keypoints: ``metainfo``, and a step of the pipelines.
 
-    The step comes before any that flips: flip pairs are those of the new metainfo, in which a keypoint whose mirror
-    image is not chosen stands for itself.
+    The step comes before any that flips: flip pairs are those of the new metainfo.
 
     Args:
         info (dict): MMPose's ``dataset_info``.
@@ -18,7 +17,8 @@ def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) ->
         chosen (Sequence[str]): Some of these, in the order to be.
 
     Raises:
-        ValueError: If there are not as many names as keypoints, or one is chosen that is not among them, or twice.
+        ValueError: If there are not as many names as keypoints, or one is chosen that is not among them, twice, or
+            without its mirror image: where an image is mirrored, a left eye is a right one.
     """
     if len(names) != len(info['keypoint_info']):
         raise ValueError(f'There are {len(info["keypoint_info"])} keypoints, but {len(names)} names.')
@@ -27,13 +27,12 @@ def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) ->
     places = [list(names).index(name) for name in chosen]
     points = [dict(info['keypoint_info'][place]) for place in places]
     there = {point['name'] for point in points}
+    if alone := [name for name, point in zip(chosen, points) if not {point.get('swap') or point['name']} <= there]:
+        raise ValueError(f'{alone[0]!r} is chosen without its mirror image, which it is where an image is mirrored.')
     links = [link for link in info['skeleton_info'].values() if set(link['link']) <= there]
     metainfo = dict(
         dataset_name=f'{info["dataset_name"]}_{len(chosen)}',
-        keypoint_info={
-            new: point | dict(id=new, swap=point['swap'] if point['swap'] in there else '')
-            for new, point in enumerate(points)
-        },
+        keypoint_info={new: point | dict(id=new) for new, point in enumerate(points)},
         skeleton_info={new: dict(link, id=new) for new, link in enumerate(links)},
         joint_weights=[info['joint_weights'][place] for place in places],
         sigmas=[info['sigmas'][place] for place in places],

@@ -5,6 +5,7 @@ _base_ = ['../_base_/models/clamp_lite0-minilm.py', '../_base_/datasets/animalpo
           '../_base_/schedules/adamw_3e.py']  # fmt: skip
 
 model = dict(
+    type='OpenVocabularyEstimator',  # its flip test asks the mirror image for the mirrored names
     data_preprocessor=dict(codec=_base_.codec),
     head=dict(
         type='AskedCLAMPHead',

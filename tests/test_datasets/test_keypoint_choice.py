@@ -16,16 +16,15 @@ INFO = dict(
 
 
 def test_choice_by_hand():
-    metainfo, step = choose_keypoints(INFO, NAMES, ['tail', 'right eye', 'nose'])
-    assert [point['name'] for point in metainfo['keypoint_info'].values()] == ['T', 'R', 'N']
+    metainfo, step = choose_keypoints(INFO, NAMES, ['tail', 'right eye', 'left eye'])
+    assert [point['name'] for point in metainfo['keypoint_info'].values()] == ['T', 'R', 'L']
     assert [point['id'] for point in metainfo['keypoint_info'].values()] == [0, 1, 2]
-    assert metainfo['keypoint_info'][1]['swap'] == ''  # its mirror image is not chosen
-    assert metainfo['skeleton_info'] == {0: dict(link=('N', 'T'), id=0)}
-    assert metainfo['joint_weights'] == [4, 2, 3]
-    assert metainfo['sigmas'] == [0.4, 0.2, 0.3]
-    assert step == dict(type='KeypointConverter', num_keypoints=3, mapping=[(3, 0), (1, 1), (2, 2)])
-    both = choose_keypoints(INFO, NAMES, ['right eye', 'left eye'])[0]['keypoint_info']
-    assert [point['swap'] for point in both.values()] == ['L', 'R']
+    assert [point['swap'] for point in metainfo['keypoint_info'].values()] == ['', 'L', 'R']
+    assert metainfo['skeleton_info'] == {}
+    assert choose_keypoints(INFO, NAMES, ['tail', 'nose'])[0]['skeleton_info'] == {0: dict(link=('N', 'T'), id=0)}
+    assert metainfo['joint_weights'] == [4, 2, 1]
+    assert metainfo['sigmas'] == [0.4, 0.2, 0.1]
+    assert step == dict(type='KeypointConverter', num_keypoints=3, mapping=[(3, 0), (1, 1), (0, 2)])
 
 
 def test_wrong_names_are_refused():
@@ -33,6 +32,8 @@ def test_wrong_names_are_refused():
         choose_keypoints(INFO, NAMES, ['hoof'])
     with pytest.raises(ValueError, match="'nose' is chosen twice"):
         choose_keypoints(INFO, NAMES, ['nose', 'nose'])
+    with pytest.raises(ValueError, match="'right eye' is chosen without its mirror image"):
+        choose_keypoints(INFO, NAMES, ['nose', 'right eye'])
     with pytest.raises(ValueError, match='There are 4 keypoints, but 3 names'):
         choose_keypoints(INFO, NAMES[:3], ['nose'])
 

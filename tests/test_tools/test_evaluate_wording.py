@@ -127,6 +127,10 @@ def test_a_model_that_reads_no_words_is_refused():
 
 
 def test_wordings_are_checked_before_the_first_test():
-    learner = tiny_head()['prompt_learner']
+    head, learner = built('AskedCLAMPHead')
     with pytest.raises(ValueError, match=r"The wording 'long': .*hind hind"):
-        tool.check_wordings(learner, {'short': NAMES, 'long': [*NAMES[:2], 'hind ' * 30]})
+        tool.check_wordings(head, learner, {'short': NAMES, 'long': [*NAMES[:2], 'hind ' * 30]})
+    with pytest.raises(ValueError, match="The wording 'cloud' has one word for two names"):
+        tool.check_wordings(head, learner, {'short': NAMES, 'cloud': ['cloud'] * 3})
+    for other in ('CLAMPHead', 'OpenVocabularyHead'):
+        tool.check_wordings(built(other)[0], learner, {'cloud': ['cloud'] * 3})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from clamp.checks import check_work_dir
 from tests.conftest import load_tool
@@ -51,7 +52,8 @@ def test_a_resumed_training_needs_no_clip_file(monkeypatch):
     train = load_tool('train')
     config = str(REPOSITORY / 'configs/ap10k/clamp_vitb.py')
     for args, pretrained in ((['--resume', 'epoch_1.pth'], None), ([], 'openai')):
-        model = train.load_config(train.parse_args([config, *args])).model
+        parsed = train.parse_args([config, *args])
+        model = train.to_resume(train.load_config(parsed), parsed.resume).model
         assert model.backbone.clip.pretrained == pretrained
         assert model.head.prompt_learner.text_encoder.pretrained == pretrained
 
@@ -61,13 +63,16 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     train = load_tool('train')
 
     def config(*args):
-        return train.load_config(train.parse_args([CONFIG, '--work-dir', str(tmp_path), *args]))
+        parsed = train.parse_args([CONFIG, '--work-dir', str(tmp_path), *args])
+        return train.to_resume(train.load_config(parsed), parsed.resume)
 
     assert not config().resume
     assert config().work_dir == str(tmp_path)
     resumed = config('--resume', 'epoch_3.pth')
     assert (resumed.resume, resumed.load_from) == (True, 'epoch_3.pth')
-    assert config('--resume').load_from is None  # nothing there yet: it starts anew
+    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/elsewhere.pth')  # of a folder that was copied
+    anew = config('--resume')
+    assert (anew.resume, anew.load_from) == (False, None)  # nothing there yet; MMEngine must not look either
     newest = str(tmp_path / 'epoch_4.pth')
     torch.save(dict(state_dict={}), newest)
     assert config('--resume').load_from == config('--resume', str(tmp_path)).load_from == newest
@@ -240,6 +245,7 @@ def test_a_resumed_training_equals_one_that_was_not_cut_off(workers, trained, da
     assert result.returncode == 0, result.stderr
     whole, resumed = (torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (trained[0], tmp_path))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not Config.fromfile(tmp_path / 'clamp_tiny.py').resume  # the recipe is kept, not where this run went on from
 
 
 @pytest.mark.slow
