@@ -8,7 +8,7 @@ MIRROR = {'left': 'right', 'right': 'left', 'Left': 'Right', 'Right': 'Left', 'L
 
 def mirrored(name: str) -> str:
     """Return the name that a keypoint has in the mirror image: ``'left hock'`` is ``'right hock'`` there."""
-    return re.sub(rf'\b({"|".join(MIRROR)})\b', lambda word: MIRROR[word[0]], name)
+    return re.sub(rf'(?<![^\W_])({"|".join(MIRROR)})(?![^\W_])', lambda word: MIRROR[word[0]], name)
 
 
 def check_names(names: Sequence[str]) -> list[str]:

@@ -74,11 +74,16 @@ def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str
 
 
 def peaks(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the places of the maxima of maps (B, K, h, w), (x, y) in pixels of an input of ``size`` (W, H)."""
+    """Return the places of the maxima of maps (B, K, h, w), (x, y) in pixels of an input of ``size`` (W, H).
+
+    Maps are brought to a quarter of the input's size. A cell there of a heatmap, which has that size, is pixel 4 i of
+    the input, as its targets are drawn; a coarser map's is the middle of the pixels that it covers, 4 i + 1.5.
+    """
     width, height = size
     fine = F.interpolate(maps, size=(height // 4, width // 4), mode='bicubic', align_corners=False)
     index = fine.flatten(2).argmax(dim=-1)  # (B, K)
-    return torch.stack([index % (width // 4), index // (width // 4)], dim=-1) * 4 + 1.5
+    middle = 0 if fine.shape == maps.shape else 1.5
+    return torch.stack([index % (width // 4), index // (width // 4)], dim=-1) * 4 + middle
 
 
 @torch.no_grad()
@@ -158,8 +163,8 @@ def diagnose(args: argparse.Namespace) -> dict:
     labelled, names = hits.pop('labelled').sum(axis=0), model.head.prompt_learner.keypoint_names
     pck = {}
     for name, found in hits.items():
-        by_keypoint = 100 * found.sum(axis=0) / np.maximum(labelled, 1)
-        pck[name] = dict(mean=float(by_keypoint.mean())) | dict(zip(names, by_keypoint.tolist()))
+        by_keypoint = 100 * found.sum(axis=0) / np.where(labelled, labelled, np.nan)  # NaN: labelled in no animal
+        pck[name] = dict(mean=float(np.nanmean(by_keypoint))) | dict(zip(names, by_keypoint.tolist()))
     scalars = {}
     if (attention := model.head.prompt_learner.cross_attention) is not None:
         scalars['gamma, mean size'] = attention.gamma.abs().mean().item()

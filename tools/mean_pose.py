@@ -42,7 +42,7 @@ def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
                 category_id=annotation['category_id'],
                 keypoints=np.hstack([keypoints, np.ones((len(pose), 1))]).flatten().tolist(),
                 score=1.0,
-                area=width * height,  # of the detection; else COCO takes the extent of the keypoints
+                bbox=annotation['bbox'],  # its area is the detection's; else COCO takes the extent of the keypoints
             )
         )
     return results

@@ -103,7 +103,7 @@ from clamp.inference.exported import ExportedPredictor
 from clamp.inference.media import IMAGES, VIDEOS, Frame, count_frames, frame_rate, read_frames
 from clamp.inference.sources import CocoBoxes, find_sources
 from clamp.inference.video import has_h264
-from clamp.inference.writing import PredictionWriter
+from clamp.inference.writing import PredictionWriter, as_text
 from clamp.pretrained import split_model
 
 if TYPE_CHECKING:  # what needs torch is imported where it is used: an exported model does without
@@ -235,7 +235,7 @@ def predict(
 
 def export_formats(args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list) -> None:
     """Write the files of other programs that --format asks for."""
-    videos = {one.name: Source(one.path, frame_rate(one.path)) for one in sources if one.is_video}
+    videos = {as_text(one.name): Source(one.path, frame_rate(one.path)) for one in sources if one.is_video}
     export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], videos)
 
 

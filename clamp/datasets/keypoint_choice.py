@@ -54,7 +54,10 @@ def describe_names(names: Sequence[str]) -> dict:
         ValueError: As :func:`clamp.keypoint_names.check_names`.
     """
     names = check_names(names)
-    sides = [next((side for side in ('left', 'right') if side in name.lower().split()), 'middle') for name in names]
+    sides = [
+        next((side for side in ('left', 'right') if side in name.lower().replace('_', ' ').split()), 'middle')
+        for name in names
+    ]
     points = {
         place: dict(
             name=name,

@@ -207,12 +207,14 @@ class VideoTracking:
 
     def __init__(self, sigmas: np.ndarray, smooth: bool = False):
         self.sigmas, self.smooth = sigmas, smooth
+        self.source = None  # the video that the identities are of
 
     def __call__(self, frame: Frame, poses: list[Pose]) -> tuple[list[int] | None, list[Pose]]:
         """Return the identities of the N poses of the next frame, None for an image, and the poses."""
         if frame.number is None:
             return None, poses
-        if frame.number == 0:
+        if frame.source is not self.source:  # the first frames of a video may have been skipped
+            self.source = frame.source
             self.tracker, self.smoother = PoseTracker(self.sigmas), PoseSmoother(frame.rate)
         numbers = self.tracker(poses)
         return numbers, self.smoother(numbers, poses) if self.smooth else poses
@@ -227,11 +229,12 @@ class Follower:
 
     def __init__(self, box: np.ndarray):
         self.first = self.box = box
+        self.source = None  # the video that it is in
 
     def boxes(self, frame: Frame) -> np.ndarray:
         """Return where the animal is to be looked for in the next frame, (1, 4)."""
-        if not frame.number:
-            self.box = self.first
+        if frame.source is not self.source:
+            self.source, self.box = frame.source, self.first
         return self.box
 
     def update(self, frame: Frame, poses: list[Pose]) -> None:

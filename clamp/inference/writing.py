@@ -14,7 +14,7 @@ import numpy as np
 from ..command_line import inside
 from ..visualization import draw_names, draw_pose
 from ..visualization.identity import draw_identity
-from .media import Frame
+from .media import Frame, Source
 from .pose import Pose
 from .score_map import ScoreMap
 from .video import VideoFile
@@ -61,6 +61,7 @@ class PredictionWriter:
         self.folder, self.predictor, self.texts, self.skipped = folder, predictor, texts, skipped
         self.pictures, self.min_score, self.labels = pictures, min_score, labels
         self.num_animals = self.num_frames = 0
+        self.source: Source | None = None  # of the last frame
         self.video: str | None = None  # which is being written, and how many animals and frames came before it
         self.before = 0, 0
         self.videos: dict[Path, VideoFile | None] = {}
@@ -88,7 +89,8 @@ class PredictionWriter:
             numbers (Sequence[int], optional): Their identities in a video that is tracked. Defaults to None: they are
                 counted from 0 in each frame.
         """
-        if not frame.number:  # the next file
+        if frame.source is not self.source:  # the next file, from its first frame or, if that was skipped, a later one
+            self.source = frame.source
             self._end_video()
             self.video = frame.source.name if frame.source.is_video else None
             self.before = self.num_animals, self.num_frames

@@ -194,9 +194,9 @@ class OpenVocabularyHead(AskedCLAMPHead):
 
 
 def spell_as(known: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return names, those that are known but for case and spaces as these are written: 'Left  Eye' is 'left eye'."""
+    """Return names, those that are known but for case and spaces as these are written: 'Left_Eye' is 'left eye'."""
     spelling = {name.lower(): name for name in known}
-    return [spelling.get(' '.join(name.lower().split()), name) for name in names]
+    return [spelling.get(' '.join(name.lower().replace('_', ' ').split()), name) for name in names]
 
 
 def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:

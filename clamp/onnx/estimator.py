@@ -9,6 +9,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ..keypoint_names import mirrored
 from .graph import open_graph
 
 
@@ -20,7 +21,7 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
             in the graph) and the order of colours are kept.
         path (str): The file.
         any_names (bool): Whether it may predict other keypoints than the config's, as what was made of a head that is
-            asked by name can. Defaults to False.
+            asked by name can; without the flip test, if one of them has no counterpart there. Defaults to False.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -28,6 +29,7 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
     """
     _, values = open_graph(path)
     codec, head, k = model['head']['decoder'], model['head'], len(values['keypoint_names'])
+    any_names = any_names and bool(values['prompts'])
     prompts = head.get('test_names') or head.get('prompt_learner', {}).get('keypoint_names')
     for name, got, expected in (
         ('input size', values['input_size'], list(codec['input_size'])),
@@ -41,7 +43,8 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
         if got != expected:
             raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')
     preprocessor, test_cfg = model['data_preprocessor'], model['test_cfg']
-    in_graph = values['flip_test'] or values['decoded']  # what is decoded cannot be averaged
+    alone = any_names and any(mirrored(name) not in values['prompts'] for name in values['prompts'])
+    no_flip = values['flip_test'] or values['decoded'] or alone  # it is in the graph; what is decoded has no mean
     return dict(
         type='TopdownPoseEstimator',  # MMPose's own, as ours decodes the heatmaps itself whatever the head has decoded
         data_preprocessor=dict(preprocessor, mean=[0, 0, 0], std=[1, 1, 1]),  # the graph has its own
@@ -49,7 +52,7 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
         head=dict(
             type='ONNXHead', in_channels=k, out_channels=k, deconv_out_channels=None, final_layer=None, decoder=codec
         ),
-        test_cfg=dict(test_cfg, flip_test=test_cfg.get('flip_test', False) and not in_graph),
+        test_cfg=dict(test_cfg, flip_test=test_cfg.get('flip_test', False) and not no_flip),
     )
 
 

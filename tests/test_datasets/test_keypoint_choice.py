@@ -43,6 +43,7 @@ def test_any_names_are_described():
     assert metainfo['keypoint_id2name'] == {0: 'left hock', 1: 'hoof', 2: 'right hock', 3: 'left ear'}
     assert metainfo['flip_indices'] == [2, 1, 0, 3]  # an ear alone stands for itself
     assert metainfo['skeleton_links'] == []
+    assert parse_pose_metainfo(describe_names(['left_eye', 'right_eye']))['flip_indices'] == [1, 0]
     assert [tuple(colour) for colour in metainfo['keypoint_colors']] == [
         (0, 255, 0), (51, 153, 255), (255, 128, 0), (0, 255, 0),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 import numpy as np
 
 from clamp.datasets.mean_pose import mean_pose
+from tests.conftest import load_tool
 
 
 def test_mean_pose_by_hand():
@@ -9,3 +10,10 @@ def test_mean_pose_by_hand():
         dict(bbox=[10, 10, 20, 40], keypoints=[10, 50, 1, 20, 20, 2]),
     ]
     np.testing.assert_allclose(mean_pose(annotations), [[0.25, 0.5], [0.5, 0.25]])
+
+
+def test_the_pose_is_put_into_a_box_whose_area_counts():
+    annotation = dict(image_id=1, category_id=2, bbox=[10, 20, 40, 10])
+    [result] = load_tool('mean_pose').predict(np.array([[0.25, 0.5]]), [annotation])
+    assert result['keypoints'] == [20, 25, 1]
+    assert result['bbox'] == annotation['bbox']  # of which COCO takes the area

@@ -1,12 +1,14 @@
 """Identities and steadier poses, on animals whose true way is known."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clamp.inference import Pose
-from clamp.inference.tracking import PoseSmoother, PoseTracker, box_around, overlap
+from clamp.inference.media import Frame, Source
+from clamp.inference.tracking import PoseSmoother, PoseTracker, VideoTracking, box_around, overlap
 
 SIGMAS = np.full(4, 0.1)
 SHAPE = np.array([[0, 0], [20, 0], [0, 10], [20, 10.0]])
@@ -104,3 +106,12 @@ def test_animals_are_smoothed_apart_and_forgotten():
     assert smoother([2], [animal(300)])[0].keypoints.tolist() == animal(300).keypoints.tolist()
     smoother([2], [animal(300)])
     assert list(smoother.states) == [2]
+
+
+def test_each_video_has_its_own_animals_though_its_first_frame_was_skipped():
+    tracking, image = VideoTracking(SIGMAS, smooth=True), np.zeros((1, 1, 3), np.uint8)
+    one, two = (Source(Path(name), name) for name in ('one.mp4', 'two.mp4'))
+    for source, number, x in ((one, 1, 40), (one, 2, 42), (two, 1, 60), (two, 2, 60)):
+        numbers, [pose] = tracking(Frame(source, image, 0, number, 25.0), [animal(x)])
+        assert numbers == [1]
+    np.testing.assert_allclose(pose.keypoints, animal(60).keypoints)  # nothing of the first video's way is in it

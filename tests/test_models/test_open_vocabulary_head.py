@@ -8,6 +8,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 
 from clamp.keypoint_names import mirrored
+from clamp.models.open_vocabulary_head import spell_as
 from tests.conftest import NAMES, tiny_clip, tiny_head
 from tests.test_models.test_clamp_head import D, K, features, msra_codec, packed_samples, samples
 
@@ -192,3 +193,13 @@ def test_mirrored_names():
     assert mirrored('between the left eye and the right ear') == 'between the right eye and the left ear'
     assert mirrored('nose') == 'nose'
     assert mirrored('leftover') == 'leftover'
+    assert (mirrored('left_eye'), mirrored('paw_Right')) == ('right_eye', 'paw_Left')
+
+
+def test_names_trained_on_are_known_however_they_are_spelt():
+    assert spell_as(['left eye', 'nose'], ['Left_Eye', 'NOSE', 'left  eye', 'hoof']) == [
+        'left eye',
+        'nose',
+        'left eye',
+        'hoof',
+    ]

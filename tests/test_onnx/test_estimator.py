@@ -67,6 +67,22 @@ def test_what_the_graph_has_decoded_is_what_is_evaluated(decoded, flip_test, tmp
     assert session.passes == (1 if decoded or flip_test else 2)
 
 
+@pytest.mark.parametrize(
+    ('prompts', 'flip_test'), [(['left eye', 'hoof', 'right eye'], True), (['left hock', 'hoof', 'nose'], False)]
+)
+def test_other_names_are_mirrored_if_all_have_their_counterparts(prompts, flip_test, tmp_path, monkeypatch):
+    session, path = Session(False, False), tmp_path / 'model.onnx'
+    path.touch()
+    session.values |= dict(prompts=prompts, keypoint_names=prompts)
+    monkeypatch.setattr(graph, 'load_session', lambda file, threads: session)
+    head = dict(decoder=msra_codec('vit'), out_channels=K + 1)
+    config = dict(data_preprocessor=dict(), head=head, test_cfg=dict(flip_test=True))
+    assert onnx_estimator(config, str(path), any_names=True)['test_cfg']['flip_test'] is flip_test
+    session.values['prompts'] = None  # of a model without prompts, which predicts the config's keypoints
+    with pytest.raises(ValueError, match=r'The number of keypoints of .* is 3, that of the config 4'):
+        onnx_estimator(config, str(path), any_names=True)
+
+
 def test_without_onnx_runtime_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(ImportError, match='pip install onnxruntime'):

@@ -26,6 +26,9 @@ def test_peaks_by_hand():
     (right, low) = load_tool('diagnose').peaks(maps, (32, 32))[0]
     assert right[0] > 20 > 12 > right[1]
     assert low.tolist() == right.flip(0).tolist()
+    heatmap = torch.zeros(1, 1, 8, 8)  # a cell of a heatmap is drawn around a pixel
+    heatmap[0, 0, 2, 5] = 1.0
+    assert load_tool('diagnose').peaks(heatmap, (32, 32)).tolist() == [[[20, 8]]]
 
 
 @pytest.mark.slow
