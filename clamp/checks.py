@@ -1,5 +1,7 @@
 """Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
 
+import hashlib
+import json
 import os.path as osp
 import tempfile
 from pathlib import Path
@@ -200,6 +202,7 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
     if not osp.isfile(path):
         help_ = SPLIT_HELP if '/splits/' in path else DATA_HELP
         raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {help_}')
+    check_split(Path(path))
     takes_some = not combined and any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
     content = coco.load(path)
     coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
@@ -220,6 +223,29 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
     coco.refuse(path, door.fill_sizes(images, folder))
     coco.refuse(path, door.compare_sizes(images, folder))
     door.check_use(path, content, test)
+
+
+def check_split(path: Path) -> None:
+    """Check that a part that ``tools/make_splits.py`` made is of the annotation files that are beside it now.
+
+    Raises:
+        ValueError: If one of them has changed since, or the part's manifest is damaged.
+    """
+    manifest = path.with_suffix('.manifest.json')
+    if not manifest.is_file():
+        return
+    try:
+        sources = {
+            path.parent.parent / each['file']: each['sha256'] for each in json.loads(manifest.read_bytes())['sources']
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{manifest} is damaged ({error!r}). Move it and {path} away. {SPLIT_HELP}') from error
+    for source, digest in sources.items():
+        if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest() != digest:
+            raise ValueError(
+                f'{path} was made of another {source} than there is now: what is trained on may be tested on. Move it '
+                f'and its manifest away. {SPLIT_HELP}'
+            )
 
 
 def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:

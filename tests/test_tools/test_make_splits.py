@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clamp.checks import check_split
 from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -277,3 +278,17 @@ def test_ap10k_sample(tmp_path, capsys):
     recorded = json.loads(manifests[-1].read_bytes())
     assert recorded['species'] == {'jaguar': {'family': 'Felidae', 'annotations': 1, 'images': 1}}
     assert recorded['image_ids'] == [37516]
+
+
+def test_a_part_of_another_file_than_is_there_is_refused_by_training_and_test(train):
+    assert run('fewshot', train, '--shots', 4, '--seed', 0) == 0
+    part = train.parent / 'splits/train_4shot-seed0.json'
+    check_split(part)
+    write_source(train, [(i, 'dog', 'Canidae') for i in range(1, 9)])  # as another draw of train and val would
+    with pytest.raises(ValueError, match=r'seed0\.json was made of another .*train\.json than there is now'):
+        check_split(part)
+    part.with_suffix('.manifest.json').write_text('[]')
+    with pytest.raises(ValueError, match=r'manifest\.json is damaged \(TypeError'):
+        check_split(part)
+    part.with_suffix('.manifest.json').unlink()  # a file of others
+    check_split(part)
