@@ -11,8 +11,8 @@ from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.inference import Pose, ScoreMap
-from clamp.inference.media import Frame
-from clamp.inference.writing import draw_score_maps
+from clamp.inference.media import Frame, Source
+from clamp.inference.writing import PredictionWriter, draw_score_maps
 from tests.conftest import load_tool
 
 
@@ -215,6 +215,25 @@ def test_a_marked_animal_is_followed(tool, inputs, tmp_path, monkeypatch):
     boxes = [one['bbox'] for one in json.loads((tmp_path / 'out/predictions.json').read_text())]
     assert boxes[:4] == [[4, 5, 10, 10]] * 4
     np.testing.assert_allclose(boxes[4], [9 + 4.5 - 5.5, 5 + 4.5 - 5.5, 11, 11])
+
+
+def test_a_video_begins_with_its_first_frame_that_is_not_skipped(inputs, tmp_path):
+    one, two = (Source(inputs / name, name) for name in ('one.avi', 'two.avi'))
+    skipped, image = [], np.zeros((40, 60, 3), np.uint8)
+    with PredictionWriter(tmp_path / 'out', FakePredictor(*[None] * 4), None, skipped, pictures=False) as writer:
+        for source, number in ((one, 0), (one, 1), (two, 1), (two, 2)):
+            writer.write(Frame(source, image, 0, number, 10), [], None)
+    assert skipped == ['one.avi: no animal in its 2 frames', 'two.avi: no animal in its 2 frames']
+
+
+def test_other_formats_have_the_rate_of_a_video_whose_name_a_spreadsheet_would_run(tool, inputs, tmp_path, monkeypatch):
+    (inputs / 'v.avi').rename(inputs / '-v.avi')
+    asked = {}
+    monkeypatch.setattr(tool, 'export', lambda table, formats, links, videos: asked.update(videos))
+    run(tool, inputs, tmp_path / 'out', '--no-pictures')
+    [(name, video)] = asked.items()
+    assert name in {row[0] for row in read_csv(tmp_path / 'out/predictions.csv')}  # as the table has it: '-v.avi
+    assert video.rate == 10
 
 
 def test_what_was_predicted_until_ctrl_c_is_there(tool, inputs, tmp_path, monkeypatch):

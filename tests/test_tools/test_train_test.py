@@ -83,6 +83,9 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     assert [config(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
+    test = load_tool('test')
+    tested = test.load_config(test.parse_args([CONFIG, newest, '--cfg-options', 'resume=True']))
+    assert (tested.resume, tested.load_from) == (False, newest)  # not what MMEngine would find in the work dir
 
 
 @pytest.mark.parametrize(
