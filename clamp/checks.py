@@ -1,6 +1,5 @@
 """Checks of a config before anything is built: what would otherwise fail late, unclearly, or not at all."""
 
-import hashlib
 import json
 import os.path as osp
 import tempfile
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from .combined_checks import check_absent, check_evaluator, check_parts
 from .datasets import coco, door
 from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of, put_in_order
+from .datasets.split_sources import find_sources
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
 from .models.text_towers import check_prompts
@@ -235,16 +235,14 @@ def check_split(path: Path) -> None:
     if not manifest.is_file():
         return
     try:
-        sources = {
-            path.parent.parent / each['file']: each['sha256'] for each in json.loads(manifest.read_bytes())['sources']
-        }
+        sources = find_sources(json.loads(manifest.read_bytes()), [path.parent, path.parent.parent])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{manifest} is damaged ({error!r}). Move it and {path} away. {SPLIT_HELP}') from error
-    for source, digest in sources.items():
-        if source.is_file() and hashlib.sha256(source.read_bytes()).hexdigest() != digest:
+    for source in sources:
+        if source.path and source.digest != source.expected:
             raise ValueError(
-                f'{path} was made of another {source} than there is now: what is trained on may be tested on. Move it '
-                f'and its manifest away. {SPLIT_HELP}'
+                f'{path} was made of another {source.path} than there is now: what is trained on may be tested on. '
+                f'Move it and its manifest away. {SPLIT_HELP}'
             )
 
 

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 
 MIRROR = {'left': 'right', 'right': 'left', 'Left': 'Right', 'Right': 'Left', 'LEFT': 'RIGHT', 'RIGHT': 'LEFT'}
+SIDE = re.compile(rf'(?<![^\W_])({"|".join(MIRROR)})(?![^\W_])')  # a word of its own, as in left_eye
 
 
 def mirrored(name: str) -> str:
     """Return the name that a keypoint has in the mirror image: ``'left hock'`` is ``'right hock'`` there."""
-    return re.sub(rf'(?<![^\W_])({"|".join(MIRROR)})(?![^\W_])', lambda word: MIRROR[word[0]], name)
+    return SIDE.sub(lambda word: MIRROR[word[0]], name)
 
 
 def check_names(names: Sequence[str]) -> list[str]:

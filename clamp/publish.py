@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .checks import check_checkpoint, check_config
 from .datasets.metainfo import raw_metainfo
-from .images import image_size
+from .images import read_image
 from .model_card import model_card
 from .onnx.estimator import onnx_estimator
 from .pretrained import (
@@ -72,10 +72,8 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f'{folder} is there and not empty: name a new folder.')
     metrics = read_metrics(notes.metrics)
-    if notes.picture and not notes.picture.is_file():
-        raise FileNotFoundError(f'The picture {notes.picture} is not there (from {Path.cwd()}).')
-    if notes.picture and not image_size(notes.picture):
-        raise ValueError(f'{notes.picture} cannot be read as an image.')
+    if notes.picture:
+        read_image(notes.picture)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
     exported = checkpoint.endswith('.onnx')

@@ -103,6 +103,7 @@ if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
 from clamp.datasets import coco, relabel, shared_images, splits, unseen_species
+from clamp.datasets.split_sources import find_sources
 
 BUILDERS = splits.BUILDERS | unseen_species.BUILDERS | relabel.BUILDERS
 
@@ -246,17 +247,14 @@ def find_problems(path: Path, source_dir: Path | None) -> list[str]:
         return ['not a manifest of tools/make_splits.py']
     if manifest['tool_version'] != splits.VERSION:
         return [f'made by version {manifest["tool_version"]} of the tool, this is version {splits.VERSION}']
-    sources = []
-    for source in manifest['sources']:
-        folders = [source_dir] if source_dir else [path.parent, path.parent.parent]
-        found = [folder / source['file'] for folder in folders if (folder / source['file']).is_file()]
-        if not found:
-            return [f'the source {source["file"]} is not in {" or ".join(map(str, folders))}; give --source-dir']
-        digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
-        if digest != source['sha256']:
-            return [f'refused: {found[0]} is not the source (SHA-256 {digest[:12]}, expected {source["sha256"][:12]})']
-        sources.append(found[0])
-    part, rebuilt, _ = build(manifest['protocol'], manifest['options'], sources, '')
+    folders = [source_dir] if source_dir else [path.parent, path.parent.parent]
+    sources = find_sources(manifest, folders)
+    for name, expected, source, digest in sources:
+        if source is None:
+            return [f'the source {name} is not in {" or ".join(map(str, folders))}; give --source-dir']
+        if digest != expected:
+            return [f'refused: {source} is not the source (SHA-256 {digest[:12]}, expected {expected[:12]})']
+    part, rebuilt, _ = build(manifest['protocol'], manifest['options'], [source.path for source in sources], '')
     rebuilt['output']['file'] = manifest['output']['file']
     problems = [f'manifest: `{key}` differs' for key in rebuilt if manifest.get(key) != rebuilt[key]]
     return problems + compare(path.with_name(manifest['output']['file']), part)

@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     skipped: list[str] = []
     try:
-        if args.format and len(set(args.keypoints or ())) < len(args.keypoints or ()):
+        if args.format and args.keypoints and len(set(args.keypoints)) < len(args.keypoints):
             raise ValueError('The files of --format know a keypoint by its name: name each of --keypoints once.')
         check_formats(args.format)
         check_swallowed(args)

@@ -132,8 +132,9 @@ def prepare(args: argparse.Namespace) -> Runner:
         check_resumable(cfg.load_from) if cfg.resume else check_checkpoint(cfg.load_from)
     check_work_dir(cfg.work_dir)
     runner = Runner.from_cfg(cfg)
-    runner.cfg = recipe  # what the work dir keeps: a resumed run's has no weights to begin with, and says resume
-    runner.dump_config()
+    if cfg is not recipe:  # which the work dir keeps: a resumed run's has no weights to begin with, and says resume
+        runner.cfg = recipe
+        runner.dump_config()
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if cfg.get('load_from') and cfg.resume:
         check_resumable(cfg.load_from, runner)

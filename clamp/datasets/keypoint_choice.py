@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..keypoint_names import check_names, mirrored
+from ..keypoint_names import SIDE, check_names, mirrored
 from .new_dataset import COLOURS
 
 
@@ -28,7 +28,9 @@ def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) ->
     points = [dict(info['keypoint_info'][place]) for place in places]
     there = {point['name'] for point in points}
     if alone := [name for name, point in zip(chosen, points) if not {point.get('swap') or point['name']} <= there]:
-        raise ValueError(f'{alone[0]!r} is chosen without its mirror image, which it is where an image is mirrored.')
+        raise ValueError(
+            f'{alone[0]!r} is chosen without its mirror image, which a mirrored image makes of it: choose both.'
+        )
     links = [link for link in info['skeleton_info'].values() if set(link['link']) <= there]
     metainfo = dict(
         dataset_name=f'{info["dataset_name"]}_{len(chosen)}',
@@ -54,10 +56,7 @@ def describe_names(names: Sequence[str]) -> dict:
         ValueError: As :func:`clamp.keypoint_names.check_names`.
     """
     names = check_names(names)
-    sides = [
-        next((side for side in ('left', 'right') if side in name.lower().replace('_', ' ').split()), 'middle')
-        for name in names
-    ]
+    sides = [min(map(str.lower, SIDE.findall(name)), default='middle') for name in names]  # left, if both are named
     points = {
         place: dict(
             name=name,

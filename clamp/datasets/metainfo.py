@@ -46,17 +46,13 @@ def put_in_order(config: Any) -> None:
             put_in_order(value)
     elif isinstance(config, (Config, dict)):
         for key, value in config.items():
-            if key in ('keypoint_info', 'skeleton_info') and isinstance(value, dict) and all(map(is_number, value)):
+            is_info = key in ('keypoint_info', 'skeleton_info') and isinstance(value, dict)
+            if is_info and all(str(number).isdecimal() for number in value):
                 entries = dict(sorted(value.items(), key=lambda entry: int(entry[0])))
                 value.clear()
                 value.update(entries)
             else:
                 put_in_order(value)
-
-
-def is_number(key: Any) -> bool:
-    """Whether a key is a number, or the text of one."""
-    return str(key).isdecimal()
 
 
 def known_metainfo(name: str) -> dict:

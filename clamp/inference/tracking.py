@@ -229,12 +229,11 @@ class Follower:
 
     def __init__(self, box: np.ndarray):
         self.first = self.box = box
-        self.source = None  # the video that it is in
 
     def boxes(self, frame: Frame) -> np.ndarray:
         """Return where the animal is to be looked for in the next frame, (1, 4)."""
-        if frame.source is not self.source:
-            self.source, self.box = frame.source, self.first
+        if not frame.number:
+            self.box = self.first
         return self.box
 
     def update(self, frame: Frame, poses: list[Pose]) -> None:

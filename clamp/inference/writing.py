@@ -61,8 +61,7 @@ class PredictionWriter:
         self.folder, self.predictor, self.texts, self.skipped = folder, predictor, texts, skipped
         self.pictures, self.min_score, self.labels = pictures, min_score, labels
         self.num_animals = self.num_frames = 0
-        self.source: Source | None = None  # of the last frame
-        self.video: str | None = None  # which is being written, and how many animals and frames came before it
+        self.source: Source | None = None  # which is being written, and how many animals and frames came before it
         self.before = 0, 0
         self.videos: dict[Path, VideoFile | None] = {}
         self.trails: dict[int, deque] = defaultdict(lambda: deque(maxlen=TRAIL))
@@ -90,9 +89,8 @@ class PredictionWriter:
                 counted from 0 in each frame.
         """
         if frame.source is not self.source:  # the next file, from its first frame or, if that was skipped, a later one
-            self.source = frame.source
             self._end_video()
-            self.video = frame.source.name if frame.source.is_video else None
+            self.source = frame.source
             self.before = self.num_animals, self.num_frames
         place = (as_text(frame.source.name), '' if frame.number is None else frame.number)
         for index, (animal, pose) in enumerate(zip(numbers or range(len(poses)), poses)):
@@ -164,9 +162,8 @@ class PredictionWriter:
             video.close()
         self.videos.clear()
         self.trails.clear()
-        if self.video is not None and self.before[0] == self.num_animals:
-            self.skipped.append(f'{self.video}: no animal in its {self.num_frames - self.before[1]} frames')
-        self.video = None
+        if self.source and self.source.is_video and self.before[0] == self.num_animals:
+            self.skipped.append(f'{self.source.name}: no animal in its {self.num_frames - self.before[1]} frames')
 
     def flush(self) -> None:
         """Write what has been added, so that it is there if the run is cut off."""

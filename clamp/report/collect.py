@@ -193,7 +193,7 @@ def collect(cfg: Config, checkpoint: str, name: str, source: str) -> Run:
     cfg.test_evaluator.type = 'ReportMetric'
     if not cfg.model.head.get('prompt_learner'):
         cfg.model.setdefault('test_cfg', {}).output_heatmaps = True
-    cfg.load_from, cfg.resume = None, False  # check_checkpoint loads it
+    cfg.load_from = None  # check_checkpoint loads it
     cfg.log_level = 'WARNING'  # MMEngine would print the config, of both models
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         cfg.visualizer.update(name=cfg.work_dir, vis_backends=[])  # one of its own: MMEngine keeps them by name

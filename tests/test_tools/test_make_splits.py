@@ -287,6 +287,10 @@ def test_a_part_of_another_file_than_is_there_is_refused_by_training_and_test(tr
     write_source(train, [(i, 'dog', 'Canidae') for i in range(1, 9)])  # as another draw of train and val would
     with pytest.raises(ValueError, match=r'seed0\.json was made of another .*train\.json than there is now'):
         check_split(part)
+    for file in (part, part.with_suffix('.manifest.json')):
+        shutil.copy(file, train.parent)  # as --out-dir may put it, beside its source
+    with pytest.raises(ValueError, match=r'train\.json than there is now'):
+        check_split(train.parent / part.name)
     part.with_suffix('.manifest.json').write_text('[]')
     with pytest.raises(ValueError, match=r'manifest\.json is damaged \(TypeError'):
         check_split(part)
