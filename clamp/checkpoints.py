@@ -10,12 +10,37 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.fileio.backends import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
+from safetensors.torch import load_file
 
 from .checks import check_checkpoint
 
 NEEDED = ('optimizer', 'param_schedulers', 'message_hub')
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_from_safetensors(filename: str, map_location: str | None = None) -> dict:
+    """Read the weights of a published model, for MMEngine, which knows no such files."""
+    return dict(state_dict=load_file(filename, device=str(map_location or 'cpu')))
+
+
+def check_start(path: str, model: torch.nn.Module) -> None:
+    """Check that a new training can begin with a checkpoint, of which MMEngine leaves out what does not fit.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`clamp.checks.check_checkpoint`.
+        ValueError: If none of its weights is one of the model.
+    """
+    check_checkpoint(path)
+    model = model.module if is_model_wrapper(model) else model
+    given, own = CheckpointLoader.load_checkpoint(path, 'cpu')['state_dict'], model.state_dict()
+    if not any(name in own and own[name].shape == tensor.shape for name, tensor in given.items()):
+        raise ValueError(
+            f'load_from={path}: none of its {len(given)} weights ({next(iter(given), "none")}, ...) is one of the '
+            f'model ({next(iter(own))}, ...), by name and shape: the training would begin without it.'
+        )
 
 
 def newest_checkpoint(folder: str | Path) -> tuple[int, Path | None]:

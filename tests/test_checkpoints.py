@@ -11,13 +11,15 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, load_checkpoint
 from mmpose.registry import HOOKS
+from safetensors.torch import save_file
 
 from clamp.checkpoints import (
     SafeCheckpointHook,
     WholeFileBackend,
     check_resumable,
+    check_start,
     checkpoint_to_resume,
     newest_checkpoint,
 )
@@ -102,6 +104,18 @@ def test_weights_alone_are_refused(absent, named, tmp_path):
     path = save(tmp_path / 'best.pth', {key: value for key, value in FULL.items() if key != absent})
     with pytest.raises(ValueError, match=rf'has weights, but no {named}.*--cfg-options load_from=.*best\.pth'):
         check_resumable(str(path))
+
+
+def test_a_training_begins_with_weights_some_of_which_fit(tmp_path):
+    model = torch.nn.Linear(2, 3)
+    other = torch.nn.Linear(5, 3)  # another weight, the same bias
+    path = str(tmp_path / 'model.safetensors')
+    save_file(other.state_dict(), path)
+    check_start(path, model)
+    load_checkpoint(model, path, map_location='cpu')  # MMEngine's
+    assert torch.equal(model.bias, other.bias)
+    with pytest.raises(ValueError, match=r'none of its 2 weights \(bias, .* is one of the model \(0.weight, '):
+        check_start(path, torch.nn.Sequential(model))
 
 
 def test_another_optimiser_is_refused(tmp_path):

@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate linearly with the total batch size, from the base in the config (128)',
+        help='scale the learning rate linearly with the total batch size, from the base_batch_size of the config',
     )
     parser.add_argument('--show-dir', help='folder where pictures of predictions during validation are saved')
     parser.add_argument(
@@ -66,7 +66,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import check_resumable, checkpoint_to_resume
+from clamp.checkpoints import check_resumable, check_start, checkpoint_to_resume
 from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
 from clamp.engine import check_launcher, leave_process_group
 from clamp.models.clip import forget_weights
@@ -136,8 +136,8 @@ def prepare(args: argparse.Namespace) -> Runner:
         runner.cfg = recipe
         runner.dump_config()
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    if cfg.get('load_from') and cfg.resume:
-        check_resumable(cfg.load_from, runner)
+    if cfg.get('load_from'):
+        check_resumable(cfg.load_from, runner) if cfg.resume else check_start(cfg.load_from, runner.model)
     return runner
 
 
