@@ -10,6 +10,7 @@ Exit status: 0, 1 if nothing was written or what was written has errors.
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -242,6 +243,17 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     return list(leaves), metainfo, parts
 
 
+def describe_schedule(cfg: Config, animals: int) -> None:
+    """Say so if there are so few animals that warming up takes a large part of the steps."""
+    epochs, warm_up = cfg.train_cfg.max_epochs, cfg.param_scheduler[0].end
+    steps = epochs * math.ceil(animals / cfg.train_dataloader.batch_size)
+    if steps < 10 * warm_up:
+        print(
+            f'note: {epochs} epochs of so few animals are {steps} steps, and {warm_up} of these are warm-up: '
+            'docs/new_dataset.md, Few animals, has what to change'
+        )
+
+
 def describe(metainfo: dict, parts: list[audit.Part], pairs: list[list[str]]) -> None:
     """Say what was worked out, and what was assumed."""
     names = [info['name'] for info in metainfo['keypoint_info'].values()]
@@ -281,6 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     describe(metainfo, parts, args.pair)
+    describe_schedule(Config.fromfile(leaves[0]), len(parts[0].coco['annotations']))
     print('checking all annotations and images ...')
     swaps = {info['name']: info['swap'] or info['name'] for info in metainfo['keypoint_info'].values()}
     findings = audit.check(parts, swaps, [readable(name) for name in spell_out(list(swaps))], decode=True)

@@ -35,6 +35,7 @@ def test_configs_train_on_the_file(place, capsys):
     assert 'train: 3 images, 3 animals' in printed
     assert '3 keypoints, 1 pairs of left and right: left eye, right eye, snout' in printed
     assert 'sigma 0.05, assumed, for snout' in printed
+    assert 'note: 24 epochs of so few animals are 24 steps, and 30 of these are warm-up' in printed
     assert printed.endswith('next: python tools/train.py configs/mice/clamp_tiny.py\n')
     for method in ('clamp', 'simplebaseline'):
         cfg = Config.fromfile(f'configs/mice/{method}_tiny.py')
