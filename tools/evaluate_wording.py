@@ -3,7 +3,7 @@
     python tools/evaluate_wording.py configs/demo/openvocab_tiny.py CHECKPOINT
     python tools/evaluate_wording.py configs/demo/openvocab_tiny.py CHECKPOINT --wordings mine.json --json table.json
 
-A head whose K is free is tested once for all wordings, others once for each.
+An open-vocabulary head is tested once for all wordings, others once for each.
 docs/novel_keypoints.md says what they are.
 """
 
@@ -131,7 +131,7 @@ def evaluate(runner: Runner, learner: dict, wordings: dict[str, list[str]]) -> d
 
 
 def evaluate_at_once(runner: Runner, wordings: dict[str, list[str]]) -> dict[str, dict]:
-    """As :func:`evaluate`, in one pass: a head whose K is free answers a word whatever else it is asked."""
+    """As :func:`evaluate`, in one pass: an open-vocabulary head answers a word whatever else it is asked."""
     loop = runner.test_loop
     evaluators = {way: runner.build_evaluator(runner.cfg.test_evaluator) for way in wordings}
     for evaluator in evaluators.values():

@@ -64,7 +64,7 @@ class AskedCLAMPHead(CLAMPHead):
 
 @MODELS.register_module()
 class OpenVocabularyHead(AskedCLAMPHead):
-    """A head whose K is free: the last 1x1 convolution's kernel of a new keypoint is computed from its prompt.
+    """An open-vocabulary head: the last 1x1 convolution's kernel of a new keypoint is computed from its prompt.
 
     ::
 
@@ -108,7 +108,7 @@ class OpenVocabularyHead(AskedCLAMPHead):
         **kwargs,
     ):
         if upsample != 'bilinear':
-            raise ValueError(f"upsample={upsample!r}, but where K is free it can be 'bilinear' alone.")
+            raise ValueError(f"upsample={upsample!r}, but it can be 'bilinear' alone: deconvolutions are of K maps.")
         # CLAMPHead adds K channels for the score map, which does not enter the deconvolutions here
         kwargs['final_layer'] = None
         super().__init__(in_channels - out_channels, out_channels, prompt_learner, upsample=upsample, **kwargs)

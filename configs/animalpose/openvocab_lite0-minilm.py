@@ -1,4 +1,4 @@
-# As clamp_lite0-minilm.py, with the head whose K is free
+# As clamp_lite0-minilm.py, with the open-vocabulary head
 _base_ = './clamp_lite0-minilm.py'
 
 model = dict(

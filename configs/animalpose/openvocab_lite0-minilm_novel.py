@@ -1,4 +1,4 @@
-# As clamp_lite0-minilm_novel.py, with the head whose K is free. Auxiliary keypoints, 12 pairs drawn at each step:
+# As clamp_lite0-minilm_novel.py, with the open-vocabulary head. Auxiliary keypoints, 12 pairs drawn at each step:
 # --cfg-options model.data_preprocessor.auxiliary.number=12
 _base_ = './clamp_lite0-minilm_novel.py'
 

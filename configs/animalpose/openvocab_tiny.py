@@ -1,4 +1,4 @@
-# As clamp_tiny.py, with the head whose K is free
+# As clamp_tiny.py, with the open-vocabulary head
 _base_ = './clamp_tiny.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# As clamp_r50.py, with the head whose K is free: asked for any names, it predicts full-size heatmaps
+# As clamp_r50.py, with the open-vocabulary head: asked for any names, it predicts full-size heatmaps
 _base_ = './clamp_r50.py'
 
 model = dict(

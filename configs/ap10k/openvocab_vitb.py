@@ -1,4 +1,4 @@
-# As clamp_vitb.py, with the head whose K is free: asked for any names, it predicts full-size heatmaps
+# As clamp_vitb.py, with the open-vocabulary head: asked for any names, it predicts full-size heatmaps
 _base_ = './clamp_vitb.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# CLAMP's demo with the head whose K is free: asked for any names, it predicts full-size heatmaps
+# CLAMP's demo with the open-vocabulary head: asked for any names, it predicts full-size heatmaps
 _base_ = './clamp_tiny.py'
 
 model = dict(

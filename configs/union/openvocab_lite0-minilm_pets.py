@@ -1,4 +1,4 @@
-# As clamp_lite0-minilm_pets.py, with the head whose K is free: asked for all names of both data sets
+# As clamp_lite0-minilm_pets.py, with the open-vocabulary head: asked for all names of both data sets
 _base_ = './clamp_lite0-minilm_pets.py'
 
 model = dict(

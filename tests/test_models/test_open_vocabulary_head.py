@@ -183,7 +183,7 @@ def test_wrong_lists_of_names_are_refused_and_change_nothing(names, message):
 
 
 def test_deconvolutions_of_the_score_map_are_refused():
-    with pytest.raises(ValueError, match="upsample='deconv', but where K is free"):
+    with pytest.raises(ValueError, match="upsample='deconv', but it can be 'bilinear' alone"):
         head(upsample='deconv')
 
 

@@ -118,7 +118,7 @@ def test_the_graph_is_the_model(kind, flip_test, decode):
 
 
 def open_vocabulary_model(names: list[str]) -> torch.nn.Module:
-    """A model whose K is free, with random weights, asked for some names."""
+    """A model of any names, with random weights, asked for some names."""
     model = tiny_model('vit')
     config = tiny_head(type='OpenVocabularyHead', decoder=dict(type='MSRAHeatmap', **CODEC))
     estimator = dict(
