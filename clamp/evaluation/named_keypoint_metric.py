@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.stats import rankdata
 
 from ..datasets.coco import read
 from ..datasets.mean_pose import mean_pose
+from ..datasets.splits import is_trainable
 
 
 @METRICS.register_module()
@@ -20,11 +22,13 @@ class NamedKeypointMetric(BaseMetric):
 
     - AUROC: how often the score of a labelled keypoint is above that of an unlabelled one; it says how well the score
       tells present from absent as far as an unlabelled keypoint is not to be seen, a question of the data set;
-    - two answers that need no words, if a reference is given: the mean pose of its animals in the box, and, for a novel
-      keypoint, what was predicted for the base keypoint that is nearest in the mean pose.
+    - three answers that need no words, if a reference is given, whose animals have labels of novel keypoints: the mean
+      pose of these in the box; for a novel keypoint, what was predicted for the base keypoint that is nearest in the
+      mean pose; and the point halfway between what was predicted for two base keypoints, those between which it lies
+      best on the animals of the reference.
 
     Names: ``novel/PCK@0.1``, ``novel/PCK@0.1 low``, ``novel/PCK@0.1 high``, ``base/AUROC``, ``cat/novel/PCK@0.1`` by
-    species, ``left eye/PCK@0.1`` by keypoint, ``novel/PCK@0.1 of the mean pose``, ``novel/PCK@0.1 of the nearest``.
+    species, ``left eye/PCK@0.1`` by keypoint, ``novel/PCK@0.1 of the mean pose`` (``nearest``, ``midpoint``).
 
     Notation: N animals, K keypoints, T thresholds, R resamples.
 
@@ -33,9 +37,9 @@ class NamedKeypointMetric(BaseMetric):
         novel (Sequence[str]): Those of them that were not trained on. Defaults to none.
         thresholds (Sequence[float]): Defaults to (0.1, 0.2).
         resamples (int): R. Defaults to 1000.
-        reference (dict, optional): Where the mean pose is from: ``ann_file``, a COCO file, whose animals count unless
-            their ids are those of tested ones, and ``places``, of each of the K names its place there. It knows where
-            novel keypoints are, which the model does not. Defaults to None.
+        reference (dict, optional): Animals of which places are known: ``ann_file``, a COCO file, whose animals count
+            unless their ids are those of tested ones, and ``places``, of each of the K names its place there. It knows
+            where novel keypoints are, which the model does not. Defaults to None.
         **kwargs: Of :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
@@ -125,13 +129,17 @@ class NamedKeypointMetric(BaseMetric):
         return values
 
     def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
-        """Return the places (N, K, 2) in the mean pose, and those of the nearest base keypoint."""
-        mean = reference_pose(**self.reference, without=set(animals['id'].tolist()))  # (K, 2)
+        """Return the places (N, K, 2) in the mean pose, those of the nearest base keypoint, and midpoints of two."""
+        others = other_animals(self.reference['ann_file'], set(animals['id'].tolist()))
+        mean = mean_pose(others)[self.reference['places']]  # (K, 2)
         box = animals['box'][:, None]  # (N, 1, 4)
         places = {'mean pose': box[..., :2] + mean * box[..., 2:]}
         if not self.novel.all():
             distance = np.linalg.norm(mean[:, None] - mean, axis=-1) + np.where(self.novel, np.inf, 0)  # (K, K)
             places['nearest'] = animals['found'][:, distance.argmin(1)]
+        if (~self.novel).sum() > 1:
+            ends = nearest_midpoints(others, self.reference['places'], self.novel)  # (K, 2)
+            places['midpoint'] = animals['found'][:, ends].mean(2)
         return places
 
 
@@ -151,16 +159,45 @@ def find_hits(found: np.ndarray, true: np.ndarray, sizes: np.ndarray, thresholds
     return np.less_equal.outer(distance, thresholds)
 
 
-def reference_pose(ann_file: str, places: Sequence[int], without: set[int]) -> np.ndarray:
-    """Return the mean place of K keypoints in the box, (K, 2), of the animals of a COCO file but those with some ids.
+def other_animals(ann_file: str, without: set[int]) -> list[dict]:
+    """Return the annotations of a COCO file that can be trained on, but those with some ids.
 
     Raises:
         ValueError: If there are no others.
     """
-    others = [annotation for annotation in read(ann_file)['annotations'] if annotation['id'] not in without]
+    others = [
+        annotation
+        for annotation in read(ann_file)['annotations']
+        if annotation['id'] not in without and is_trainable(annotation)
+    ]
     if not others:
         raise ValueError(f'{ann_file} has no animals but those tested: there is no mean pose of others.')
-    return mean_pose(others)[list(places)]
+    return others
+
+
+def nearest_midpoints(annotations: list[dict], places: Sequence[int], novel: np.ndarray) -> np.ndarray:
+    """Return between which two base keypoints each keypoint lies best, (K, 2); a base keypoint between itself.
+
+    Best is the smallest mean distance from the midpoint, in longer sides of the box, where all three are labelled.
+
+    Args:
+        annotations (list[dict]): COCO keypoint annotations.
+        places (Sequence[int]): Of each of the K keypoints its place in them.
+        novel (np.ndarray): (K,), bool.
+    """
+    keypoints = np.array([annotation['keypoints'] for annotation in annotations], float)
+    keypoints = keypoints.reshape(len(annotations), -1, 3)[:, places]  # (N, K, 3)
+    longer = np.array([annotation['bbox'][2:] for annotation in annotations]).max(1)[:, None]  # (N, 1)
+    labelled = keypoints[..., 2] > 0
+    pairs = np.array(list(combinations(np.flatnonzero(~novel), 2)))  # (P, 2)
+    middles, both = keypoints[:, pairs, :2].mean(2), labelled[:, pairs].all(2)  # (N, P, 2), (N, P)
+    ends = np.arange(len(places))[:, None].repeat(2, axis=1)
+    for place in np.flatnonzero(novel):
+        distance = np.linalg.norm(middles - keypoints[:, [place], :2], axis=-1) / longer  # (N, P)
+        counted = both & labelled[:, [place]]
+        number = counted.sum(0)
+        ends[place] = pairs[np.where(number, (distance * counted).sum(0) / number.clip(1), np.inf).argmin()]
+    return ends
 
 
 def draw_weights(images: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmpose.registry import METRICS
 
-from clamp.evaluation.named_keypoint_metric import auroc, draw_weights
+from clamp.evaluation.named_keypoint_metric import auroc, draw_weights, nearest_midpoints
 
 NAMES = ['nose', 'left eye', 'tail']
 
@@ -95,6 +95,24 @@ def test_answers_that_need_no_words(tmp_path):
     assert values['base/PCK@0.1 of the mean pose'] == 1 / 2  # (90, 15), and (20, 50) for the tail at (50, 50)
     assert values['novel/PCK@0.1'] == 0
     assert values['novel/PCK@0.1 of the nearest'] == 1  # the nose was predicted at (75, 25)
+
+
+def test_the_midpoint_of_two_base_keypoints(tmp_path):
+    """On the others the eye is halfway between nose and ear, or nearly so; ear and tail, or nose and tail, are worse."""
+    ears = [
+        dict(id=5, bbox=[0, 0, 40, 20], keypoints=[0, 0, 2, 11, 0, 2, 20, 0, 2, 0, 20, 2]),  # nose, eye, ear, tail
+        dict(
+            id=6, bbox=[0, 0, 10, 10], keypoints=[0, 0, 2, 4, 5, 2, 0, 10, 0, 9, 10, 2]
+        ),  # no ear, eye near the tail's
+    ]
+    ends = nearest_midpoints(ears, [0, 1, 2, 3], np.array([False, True, False, False]))
+    assert ends.tolist() == [[0, 0], [0, 2], [2, 2], [3, 3]]  # (1 / 40 against 10.2 / 40 and 14.5 / 40; 0.5 / 10)
+    found = [[10, 10], [90, 90], [50, 10]]  # nose, eye, ear: the eye's midpoint is (30, 10)
+    animal = sample(0, (0, 0, 100, 100), [10, 10, 2, 35, 10, 2, 50, 10, 2], found)
+    reference = dict(ann_file=str(write(tmp_path, *ears)), places=[0, 1, 2])
+    values = evaluate([animal], novel=['left eye'], reference=reference)
+    assert (values['novel/PCK@0.1'], values['novel/PCK@0.1 of the midpoint']) == (0, 1)
+    assert values['base/PCK@0.1 of the midpoint'] == values['base/PCK@0.1'] == 1
 
 
 def test_wrong_arguments_are_refused(tmp_path):
