@@ -98,7 +98,7 @@ def test_answers_that_need_no_words(tmp_path):
 
 
 def test_the_midpoint_of_two_base_keypoints(tmp_path):
-    """On the others the eye is halfway between nose and ear, or nearly so; ear and tail, or nose and tail, are worse."""
+    """On the others the eye is halfway between nose and ear, the tail is of no use."""
     ears = [
         dict(id=5, bbox=[0, 0, 40, 20], keypoints=[0, 0, 2, 11, 0, 2, 20, 0, 2, 0, 20, 2]),  # nose, eye, ear, tail
         dict(
