@@ -33,9 +33,8 @@ def check_start(path: str, model: torch.nn.Module) -> None:
         FileNotFoundError, ValueError: As :func:`clamp.checks.check_checkpoint`.
         ValueError: If none of its weights is one of the model.
     """
-    check_checkpoint(path)
     model = model.module if is_model_wrapper(model) else model
-    given, own = CheckpointLoader.load_checkpoint(path, 'cpu')['state_dict'], model.state_dict()
+    given, own = check_checkpoint(path)['state_dict'], model.state_dict()
     if not any(name in own and own[name].shape == tensor.shape for name, tensor in given.items()):
         raise ValueError(
             f'load_from={path}: none of its {len(given)} weights ({next(iter(given), "none")}, ...) is one of the '
@@ -94,8 +93,7 @@ def check_resumable(path: str, runner: Runner | None = None) -> None:
         FileNotFoundError: If it is not there.
         ValueError: If it is cut short, of another model or optimiser, or one of weights alone.
     """
-    check_checkpoint(path, runner and runner.model)
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = check_checkpoint(path, runner and runner.model)
     lacking = [name for name in NEEDED if name not in checkpoint]
     if lacking or not {'epoch', 'iter'} <= set(checkpoint.get('meta', {})):
         raise ValueError(

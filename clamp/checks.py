@@ -246,8 +246,11 @@ def check_split(path: Path) -> None:
             )
 
 
-def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
-    """Check that a checkpoint can be read and, if a model is given, that it fits, by loading it into the model.
+def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> dict:
+    """Read a checkpoint and, if a model is given, check that it fits, by loading it into the model.
+
+    Returns:
+        dict: The checkpoint; with its weights alone if it is of a published model.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -276,7 +279,7 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(f'{path} is no checkpoint of MMEngine: there is no state_dict in it.')
     if model is None:
-        return
+        return checkpoint
     try:
         model = model.module if is_model_wrapper(model) else model
         keys = model.load_state_dict(checkpoint['state_dict'], strict=False)
@@ -294,3 +297,4 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> None:
             f'The checkpoint {path} holds weights that are no finite numbers ({len(wrong)} tensors, such as '
             f'{wrong[0]}): the training diverged, or the file is damaged. Take an earlier one.'
         )
+    return checkpoint

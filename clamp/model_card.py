@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from . import __version__
-from .datasets.metainfo import dataset_metainfo
+from .datasets.metainfo import dataset_metainfo, parts_of
 
 if TYPE_CHECKING:
     from .publish import Notes
@@ -119,10 +119,11 @@ def front_matter(licence: str) -> str:
 
 def training(cfg: Config, origin: dict[str, Any]) -> str:
     """Say of what and how long a model was trained."""
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    source = f'`{dataset["ann_file"]}` ({dataset["type"]})' if dataset.get('ann_file') else 'Its config does not say.'
+    parts = parts_of(cfg.get('train_dataloader', {}).get('dataset', {}))
+    files = [f'`{part["ann_file"]}` ({part["type"]})' for part in parts if part.get('ann_file')]
+    source = ' and '.join(files) or 'Its config does not say'
     known = ', '.join(f'{key} {origin[key]}' for key in ('epoch', 'iter', 'seed') if key in origin)
-    return f'{source}{f"; {known}" if known else ""}.'.replace('..', '.')
+    return f'{source}{f"; {known}" if known else ""}.'
 
 
 def results(cfg: Config, metrics: dict[str, float]) -> str:

@@ -114,6 +114,8 @@ def test_a_training_begins_with_weights_some_of_which_fit(tmp_path):
     check_start(path, model)
     load_checkpoint(model, path, map_location='cpu')  # MMEngine's
     assert torch.equal(model.bias, other.bias)
+    with pytest.raises(ValueError, match=r'model.safetensors: it has weights, but no optimizer'):
+        check_resumable(path)
     with pytest.raises(ValueError, match=r'none of its 2 weights \(bias, .* is one of the model \(0.weight, '):
         check_start(path, torch.nn.Sequential(model))
 

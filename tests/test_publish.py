@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from clamp import pretrained
 from clamp.checks import read_config
 from clamp.inference import PosePredictor
+from clamp.model_card import training
 from clamp.pretrained import find_model, read_published_config, split_model
 from clamp.publish import Notes, publish, published_config
 from tests.conftest import load_tool
@@ -217,6 +218,13 @@ def test_a_config_that_is_no_plain_data_is_refused(checkpoint, tmp_path):
     with pytest.raises(ValueError, match='cannot be written as plain data'):
         publish(cfg, checkpoint, tmp_path / 'out', Notes('a'))
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_card_names_all_training_data():
+    parts = [dict(type='A', ann_file='../a/train.json'), dict(type='B', ann_file='b.json')]
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CombinedDataset', datasets=parts))))
+    assert training(cfg, dict(epoch=3)) == '`../a/train.json` (A) and `b.json` (B); epoch 3.'
+    assert training(Config({}), {}) == 'Its config does not say.'
 
 
 def test_where_weights_to_begin_with_come_from_is_forgotten():

@@ -99,9 +99,10 @@ def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
             part = load_part(split, dataset)
             parts.setdefault(part.ann_file if split != 'train' else Path(), part)
         datasets.append(DataSet(list(parts.values()), load_swaps(loaders[0][1]), None, name))
-    if all('datasets' in dataset_of(cfg, split) for split, _ in loaders):
+    if any(each.name for each in datasets):
         return datasets, check_evaluators(cfg)
-    if any(step['type'] == 'KeypointConverter' for step in loaders[0][1].get('pipeline', ())):
+    (_, dataset), *_ = next(iter(configs.values()))
+    if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
         raise ValueError(
             f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
             'files are checked. Give the config that takes all, or the files by --train and --val, with --metainfo'

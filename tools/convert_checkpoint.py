@@ -144,8 +144,7 @@ def check_entries(converted: dict[str, Tensor], unknown: list[str], model: torch
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        check_checkpoint(args.released)
-        released = torch.load(args.released, map_location='cpu', weights_only=True)['state_dict']
+        released = check_checkpoint(args.released)['state_dict']
         config = args.config or find_config(released)
         converted, unknown = convert(released)
         init_default_scope('mmpose')

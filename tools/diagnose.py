@@ -39,7 +39,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -47,6 +47,7 @@ from tqdm import tqdm
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.evaluation.named_keypoint_metric import find_hits
+from clamp.visualization import labelled_keypoints
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
 
@@ -107,7 +108,7 @@ def keypoint_hits(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
         head.compute_score_map = compute
     size = samples[0].metainfo['input_size']
     gt = np.concatenate([sample.gt_instances.keypoints for sample in samples])  # (B, K, 2), pixels of the image
-    labelled = np.concatenate([sample.gt_instances.keypoints_visible for sample in samples]) > 0
+    labelled = np.stack([labelled_keypoints(sample) for sample in samples])
     boxes = np.concatenate([sample.gt_instances.bboxes for sample in samples])  # (B, 4), two corners
     centres, scales = (
         np.stack([sample.metainfo[f'input_{what}'] for sample in samples]) for what in ('center', 'scale')
@@ -146,8 +147,7 @@ def diagnose(args: argparse.Namespace) -> dict:
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     if args.checkpoint:
-        check_checkpoint(args.checkpoint)
-        load_checkpoint(model, args.checkpoint, map_location='cpu')
+        check_checkpoint(args.checkpoint, model)  # loads it
     else:
         model.init_weights()
     for part in ('train', 'test'):

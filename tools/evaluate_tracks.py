@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError(f'No video is in both: {", ".join(truth)} in the truth, {", ".join(found)} predicted.')
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
-    for name in truth.keys() & found.keys():
+    for name in truth:  # in a video that is not among those found, no animal was
         frames = sorted(truth[name])
         scores = identity_scores([truth[name][frame] for frame in frames], [found[name][frame] for frame in frames])
         print(

@@ -235,8 +235,11 @@ def predict(
 
 def export_formats(args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list) -> None:
     """Write the files of other programs that --format asks for."""
-    videos = {as_text(one.name): Source(one.path, frame_rate(one.path)) for one in sources if one.is_video}
-    export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], videos)
+    known = {
+        as_text(one.name): Source(one.path, frame_rate(one.path)) if one.is_video else Source(one.path)
+        for one in sources
+    }
+    export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], known)
 
 
 def main(argv: list[str] | None = None) -> None:

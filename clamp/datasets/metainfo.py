@@ -90,7 +90,13 @@ def dataset_metainfo(dataset: dict) -> dict:
 
 
 def annotation_path(dataset: dict) -> str:
-    """Return the path of a data set config's annotation file."""
+    """Return the path of a data set config's annotation file.
+
+    Raises:
+        ValueError: If it combines several data sets.
+    """
+    if 'datasets' in dataset:
+        raise ValueError('The config combines several data sets: name a config of one of them.')
     return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
 
 

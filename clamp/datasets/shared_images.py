@@ -52,8 +52,8 @@ class Shared(NamedTuple):
 
 
 def read_grey(path: str | os.PathLike) -> np.ndarray | None:
-    """Return an image (H, W), uint8, as it is shown, ``SIDE`` pixels at its longer side; None if it cannot be read."""
-    if (image := decode(path, cv2.IMREAD_GRAYSCALE)) is None:
+    """Return an image (H, W), uint8, as it is shown, ``SIDE`` pixels at its longer side; None if there is none."""
+    if not os.path.isfile(path) or (image := decode(path, cv2.IMREAD_GRAYSCALE)) is None:
         return None
     scale = SIDE / max(image.shape)
     size = [max(8, round(side * scale)) for side in image.shape[::-1]]

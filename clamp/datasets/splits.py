@@ -43,7 +43,9 @@ def taxonomy(coco: dict) -> dict[int, Taxon]:
                 'restore the whole list'
             )
         category = categories[ann['category_id']]
-        taxa[ann['id']] = Taxon(ann.get('species', category['name']), ann.get('family', category.get('supercategory')))
+        taxa[ann['id']] = Taxon(
+            ann.get('species') or category['name'], ann.get('family') or category.get('supercategory')
+        )
     return taxa
 
 

@@ -131,7 +131,7 @@ class NamedKeypointMetric(BaseMetric):
     def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
         """Return the places (N, K, 2) in the mean pose, those of the nearest base keypoint, and midpoints of two."""
         others = other_animals(self.reference['ann_file'], set(animals['id'].tolist()))
-        mean = mean_pose(others)[self.reference['places']]  # (K, 2)
+        mean = mean_pose(others)[list(self.reference['places'])]  # (K, 2)
         box = animals['box'][:, None]  # (N, 1, 4)
         places = {'mean pose': box[..., :2] + mean * box[..., 2:]}
         if not self.novel.all():
@@ -186,7 +186,7 @@ def nearest_midpoints(annotations: list[dict], places: Sequence[int], novel: np.
         novel (np.ndarray): (K,), bool.
     """
     keypoints = np.array([annotation['keypoints'] for annotation in annotations], float)
-    keypoints = keypoints.reshape(len(annotations), -1, 3)[:, places]  # (N, K, 3)
+    keypoints = keypoints.reshape(len(annotations), -1, 3)[:, list(places)]  # (N, K, 3)
     longer = np.array([annotation['bbox'][2:] for annotation in annotations]).max(1)[:, None]  # (N, 1)
     labelled = keypoints[..., 2] > 0
     pairs = np.array(list(combinations(np.flatnonzero(~novel), 2)))  # (P, 2)

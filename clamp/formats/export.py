@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..command_line import inside
+
 if TYPE_CHECKING:
     from .tracks import Tracks
 
@@ -13,11 +15,11 @@ NEEDED = dict(dlc=('pandas', 'tables'), sleap=('sleap_io',), nwb=('pynwb', 'ndx_
 
 @dataclass(frozen=True)
 class Source:
-    """What a table of predictions does not say of a video.
+    """What a table of predictions does not say of a video or an image.
 
     Attributes:
-        path (Path): The video; of images, their folder.
-        rate (float): Frames per second. Defaults to 25.
+        path (Path): The video, or the image.
+        rate (float): Of a video, frames per second. Defaults to 25.
     """
 
     path: Path
@@ -55,30 +57,31 @@ def export(
         predictions (str | Path): ``predictions.csv`` of ``tools/predict.py``.
         formats (Sequence[str]): Of ``FORMATS``.
         links (Sequence[Sequence[int]]): The skeleton, pairs of keypoints by number.
-        sources (dict[str, Source], optional): Of the videos by their names, and of the images, ``'images'``.
+        sources (dict[str, Source], optional): Of the videos and images by their names in the table.
 
     Returns:
         list[Path]: The files.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: As :func:`read_tracks` and :func:`check_formats`.
+        ValueError: If a video's name would lead out of the folder.
     """
     from .tracks import read_tracks
 
     check_formats(formats)
     folder, written = Path(predictions).parent, []
     for tracks in read_tracks(predictions):
-        source = (sources or {}).get(tracks.name, Source(Path(tracks.name)))
+        known = [(sources or {}).get(name, Source(Path(name))) for name in tracks.images or [tracks.name]]
         for name in formats:
             if name == 'nwb' and tracks.images:
                 continue  # it holds time series
-            start = folder / name / tracks.name
+            start = inside(folder / name, tracks.name)
             start.parent.mkdir(parents=True, exist_ok=True)
-            written += _write(name, tracks, start, links, source)
+            written += _write(name, tracks, start, links, known)
     return written
 
 
-def _write(name: str, tracks: 'Tracks', start: Path, links: Sequence, source: Source) -> list[Path]:
+def _write(name: str, tracks: 'Tracks', start: Path, links: Sequence, sources: list[Source]) -> list[Path]:
     if name == 'dlc':
         from .deeplabcut import write_csv, write_hdf5
 
@@ -89,11 +92,13 @@ def _write(name: str, tracks: 'Tracks', start: Path, links: Sequence, source: So
     if name == 'nwb':
         from .nwb import write_nwb
 
-        write_nwb(tracks, Path(f'{start}.nwb'), links, source.path, source.rate)
+        [video] = sources
+        write_nwb(tracks, Path(f'{start}.nwb'), links, video.path, video.rate)
         return [Path(f'{start}.nwb')]
     from .sleap import to_labels, write_analysis, write_slp
 
-    labels, paths = to_labels(tracks, links, source.path), [Path(f'{start}.slp'), Path(f'{start}.analysis.h5')]
+    labels = to_labels(tracks, links, [str(source.path) for source in sources])
+    paths = [Path(f'{start}.slp'), Path(f'{start}.analysis.h5')]
     write_slp(labels, paths[0])
     write_analysis(labels, paths[1])
     return paths

@@ -1,6 +1,5 @@
 """SLEAP's files, by the library sleap-io."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +14,22 @@ if TYPE_CHECKING:
     from sleap_io import Labels
 
 
-def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], source: Path) -> 'Labels':
+def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], sources: Sequence[str]) -> 'Labels':
     """Return poses as sleap-io has them.
 
     Args:
         tracks (Tracks): The poses.
         links (Sequence[Sequence[int]]): The skeleton, pairs of keypoints by number.
-        source (Path): The video; of images, their folder.
+        sources (Sequence[str]): Path of the video; of images, their paths.
     """
     import sleap_io as sio
 
     skeleton = sio.Skeleton(list(tracks.keypoint_names), [list(link) for link in links], name='animal')
     if tracks.images:
-        names = [str(source / image) for image in tracks.images]
-        video = sio.Video(names, backend_metadata=dict(type='ImageVideo', filename=names[0], filenames=names))
+        images = dict(type='ImageVideo', filename=sources[0], filenames=list(sources))
+        video = sio.Video(list(sources), backend_metadata=images)
     else:
-        video = sio.Video(str(source), open_backend=False)
+        video = sio.Video(sources[0], open_backend=False)
     animals = [sio.Track(name) for name in tracks.individuals]
     frames = []
     for index, poses in enumerate(tracks.points):
@@ -102,7 +101,6 @@ def read_labels(path: str | Path, folder: Path) -> dict:
         raise ValueError(f'{path} has no labels that a person made.')
     links = [[start + 1, end + 1] for start, end in skeleton.edge_inds]
     category = dict(id=1, name=skeleton.name or 'animal', keypoints=skeleton.node_names, skeleton=links)
-    logging.getLogger(__name__).info('%d images of %s are in %s', len(images), path, folder)
     return dict(images=images, annotations=annotations, categories=[category])
 
 

@@ -57,7 +57,8 @@ def read_tracks(path: str | Path) -> list[Tracks]:
 
 def _tracks(name: str, rows: Sequence[dict]) -> Tracks:
     images = [] if name else list(dict.fromkeys(row['file'] for row in rows))
-    frames = [int(row['frame']) if name else images.index(row['file']) for row in rows]
+    places = {image: place for place, image in enumerate(images)}
+    frames = [int(row['frame']) if name else places[row['file']] for row in rows]
     individuals = sorted({row['animal'] for row in rows}, key=int)
     keypoints = list(dict.fromkeys(row['keypoint'] for row in rows))
     points = np.full((max(frames) + 1, len(individuals), len(keypoints), 3), np.nan)

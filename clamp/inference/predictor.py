@@ -118,7 +118,7 @@ class PosePredictor:
         head.set_keypoint_names(names)
         self.keypoint_names = list(names)
         own, metainfo = self._own
-        self.metainfo = metainfo if names == own else parse_pose_metainfo(describe_names(names))
+        self.metainfo = metainfo if self.keypoint_names == own else parse_pose_metainfo(describe_names(names))
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32

@@ -126,9 +126,12 @@ def _clash(sources: Sequence[Source]) -> tuple[Source, Source] | None:
 
 def _with_boxes(sources: list[Source], said: list[str], boxes: CocoBoxes) -> tuple[list[Source], list[str]]:
     named: dict[str, Source] = {}
+    without = []
     for source in sources:
         key = boxes.find(source.path)
-        if key is not None and named.setdefault(key, source) is not source:
+        if key is None:
+            without.append(str(source.path))
+        elif named.setdefault(key, source) is not source:
             raise ValueError(
                 f'{named[key].path} and {source.path} both fit {key} of {boxes.path}: write the folders of the images '
                 'into its file_name entries.'
@@ -138,8 +141,6 @@ def _with_boxes(sources: list[Source], said: list[str], boxes: CocoBoxes) -> tup
             f'{boxes.path} has boxes of none of the {len(sources)} inputs, such as {sources[0].path}; its file_name '
             f'entries, such as {next(iter(boxes.by_name), "none")}, should be the ends of their paths.'
         )
-    kept = [source for source in sources if source in named.values()]
-    without = [str(source.path) for source in sources if source not in named.values()]
     missing = [key for key in boxes.by_name if key not in named]
     ends = [f'{source.path} by {key}' for key, source in named.items() if key not in (source.name, str(source.path))]
     for what, names in (
@@ -148,7 +149,7 @@ def _with_boxes(sources: list[Source], said: list[str], boxes: CocoBoxes) -> tup
         (f'named in {boxes.path}, and not among the inputs', missing),
     ):
         said = [*said, f'{what}: {some(names)}'] if names else said
-    return kept, said
+    return list(named.values()), said
 
 
 def some(names: Sequence[str]) -> str:

@@ -163,7 +163,7 @@ def check_test(cfg: Config) -> None:
     """Check that a config's test is what the report is made of.
 
     Raises:
-        ValueError: If the test is none of COCO keypoints in true boxes.
+        ValueError: If the test is none of COCO keypoints in true boxes, or the head is asked for other names.
     """
     evaluator = cfg.test_evaluator
     if (
@@ -176,6 +176,9 @@ def check_test(cfg: Config) -> None:
         raise ValueError(
             f'The report needs the true boxes, but test_dataloader has the bbox_file {boxes}: set it to None.'
         )
+    head = cfg.model.head
+    if (names := head.get('test_names')) and list(names) != list(head.prompt_learner.keypoint_names):
+        raise ValueError('The report is of the names that a model was trained on: leave test_names out of the head.')
 
 
 def collect(cfg: Config, checkpoint: str, name: str, source: str) -> Run:

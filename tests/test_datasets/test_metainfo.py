@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from clamp.checks import read_file
 from clamp.datasets.keypoint_choice import describe_names
-from clamp.datasets.metainfo import dataset_metainfo
+from clamp.datasets.metainfo import annotation_path, dataset_metainfo
 
 ROOT = Path(__file__).parents[2]
 SIX_PAIRS = [f'{side} {part}' for part in ('eye', 'ear', 'paw', 'knee', 'hip', 'horn') for side in ('left', 'right')]
@@ -38,3 +38,8 @@ def test_keypoints_in_another_order_than_their_numbers_are_refused():
     info['keypoint_info'] = {place: info['keypoint_info'][place] for place in [1, 0, *range(2, 12)]}
     with pytest.raises(ValueError, match=r'has its keypoints as 1, 0, 2, .*: number them from 0, in that order'):
         dataset_metainfo(dict(type='mice', metainfo=info))
+
+
+def test_combined_data_sets_have_no_annotation_file():
+    with pytest.raises(ValueError, match='combines several data sets: name a config of one'):
+        annotation_path(dict(datasets=[dict(ann_file='a.json')]))

@@ -67,10 +67,11 @@ def test_a_photograph_that_is_in_both_is_found_and_no_other(change, others, tmp_
 def test_the_same_file_is_the_same_photograph_and_broken_ones_are_named(others, tmp_path):
     (tmp_path / 'broken.jpg').write_bytes(b'no image')
     (tmp_path / 'empty.jpg').touch()
-    images = {'a': others['102.jpg'], 'broken.jpg': tmp_path / 'broken.jpg', 'empty.jpg': tmp_path / 'empty.jpg'}
+    unread = ['broken.jpg', 'empty.jpg', 'missing.jpg']
+    images = {'a': others['102.jpg']} | {name: tmp_path / name for name in unread}
     pairs, broken = find_shared(images, {'b': others['102.jpg'], 'copy.jpg': write(tmp_path / 'copy.jpg', draw(102))})
     assert [(pair.image, pair.other, pair.how) for pair in pairs] == [('a', 'b', 'same'), ('a', 'copy.jpg', 'same')]
-    assert broken == ['broken.jpg', 'empty.jpg']
+    assert broken == unread
 
 
 def test_a_file_name_that_is_no_utf_8_is_read(others, tmp_path):

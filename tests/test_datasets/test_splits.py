@@ -57,6 +57,9 @@ def test_species_and_families(per_annotation):
     assert splits.species(coco) == {'cat': 4, 'cow': 6, 'dog': 5, **none}
     assert list(splits.families(coco).values()) == [6, 5, 4] + [0] * len(none)
     assert splits.taxonomy(coco)[7] == ('dog', 'Canidae')
+    coco['annotations'][0].update(species=None, family=None)  # as good as none
+    of_category = ('animal', 'animal') if per_annotation else ('cow', 'Bovidae')
+    assert splits.taxonomy(coco)[coco['annotations'][0]['id']] == of_category
 
 
 def test_family_is_asked_for_only_where_it_is_needed():

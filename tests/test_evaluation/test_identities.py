@@ -50,6 +50,11 @@ def test_the_tool_reads_what_the_generator_and_predict_write(tmp_path, capsys):
     tool.main([truth, write(tmp_path / 'p.json', results)])
     expected = 'v.mp4: 1 switches, IDF1 0.667; 3 animals in 3 frames, 3 found with 2 identities\n'
     assert capsys.readouterr().out == expected
+    more = [dict(id=9, file_name='w.mp4', frame=0)], [dict(id=9, image_id=9, bbox=LEFT, track_id=1)]
+    both = dict(images=images + more[0], annotations=animals + more[1])
+    tool.main([write(tmp_path / 'both.json', both), str(tmp_path / 'p.json')])  # no animal was found in w.mp4
+    nothing = 'w.mp4: 0 switches, IDF1 0.000; 1 animals in 1 frames, 0 found with 0 identities\n'
+    assert capsys.readouterr().out == expected + nothing
     del results[0]['track_id']
     for arguments, message in (
         ([truth, write(tmp_path / 'p.json', results)], 'is not what tools/predict.py --track writes'),

@@ -109,7 +109,7 @@ def test_the_midpoint_of_two_base_keypoints(tmp_path):
     assert ends.tolist() == [[0, 0], [0, 2], [2, 2], [3, 3]]  # (1 / 40 against 10.2 / 40 and 14.5 / 40; 0.5 / 10)
     found = [[10, 10], [90, 90], [50, 10]]  # nose, eye, ear: the eye's midpoint is (30, 10)
     animal = sample(0, (0, 0, 100, 100), [10, 10, 2, 35, 10, 2, 50, 10, 2], found)
-    reference = dict(ann_file=str(write(tmp_path, *ears)), places=[0, 1, 2])
+    reference = dict(ann_file=str(write(tmp_path, *ears)), places=(0, 1, 2))
     values = evaluate([animal], novel=['left eye'], reference=reference)
     assert (values['novel/PCK@0.1'], values['novel/PCK@0.1 of the midpoint']) == (0, 1)
     assert values['base/PCK@0.1 of the midpoint'] == values['base/PCK@0.1'] == 1

@@ -60,6 +60,13 @@ def test_other_tables_are_refused(tmp_path, content):
         read_tracks(tmp_path / 'predictions.csv')
 
 
+def test_a_name_does_not_lead_out_of_the_folder(predictions, monkeypatch):
+    predictions.write_text(predictions.read_text().replace('clip.mp4', '../../clip.mp4'))
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: name)  # before a format's package is imported
+    with pytest.raises(ValueError, match=r"'../../clip.mp4' would be written outside of .*dlc"):
+        export(predictions, ['dlc'])
+
+
 def test_formats_that_are_unknown_or_lack_a_package(monkeypatch):
     with pytest.raises(ValueError, match='The format excel is not known: choose of dlc, sleap, nwb'):
         check_formats(['excel'])
@@ -108,7 +115,8 @@ def test_sleaps_files_are_read_by_movement(predictions, expected, ending):
 
 def test_sleaps_labels_are_read_by_sleap_io(predictions, expected):
     sio = pytest.importorskip('sleap_io')
-    export(predictions, ['sleap'], [[0, 1], [0, 2]], {'clip.mp4': Source(Path('/videos/clip.mp4'))})
+    known = {'clip.mp4': Source(Path('/videos/clip.mp4')), 'a.jpg': Source(Path('/one/a.jpg'))}
+    export(predictions, ['sleap'], [[0, 1], [0, 2]], known)
     labels = sio.load_slp(str(predictions.parent / 'sleap/clip.mp4.slp'))
     assert labels.video.filename == '/videos/clip.mp4'
     assert labels.skeleton.node_names == NAMES
@@ -117,6 +125,7 @@ def test_sleaps_labels_are_read_by_sleap_io(predictions, expected):
     np.testing.assert_allclose(labels.numpy(return_confidence=True), expected)
     images = sio.load_slp(str(predictions.parent / 'sleap/images.slp'))
     np.testing.assert_allclose(images.numpy()[:, 0], POINTS[:2, 0, :, :2])
+    assert images.video.filename == ['/one/a.jpg', 'sub/b.jpg']  # where they are, or as the table calls them
 
 
 def test_nwb_is_read_by_movement(predictions, expected):

@@ -74,9 +74,12 @@ def test_any_names_in_the_place_of_the_models_own(root, predictor):
     np.testing.assert_allclose(pose.keypoints[1], own.keypoints[place], atol=1e-3)  # whatever is asked for beside it
     np.testing.assert_array_equal(pose.keypoints[0], pose.keypoints[3])
     assert named.keypoint_names == ['hoof', 'left eye', 'right hock', 'hoof']
+    assert len(named.metainfo['skeleton_links']) == 0
     with pytest.raises(ValueError, match='at least one name'):
         named.set_keypoint_names([])
     assert len(named.keypoint_names) == 4
+    named.set_keypoint_names(tuple(named.model.head.prompt_learner.keypoint_names))
+    assert len(named.metainfo['skeleton_links']) > 0
     with pytest.raises(ValueError, match='CLAMPHead predicts its own keypoints alone'):
         predictor.set_keypoint_names(['hoof'])
 

@@ -1,9 +1,12 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
-from clamp.report.collect import CollectHook
+from clamp.checks import read_config
+from clamp.report.collect import CollectHook, check_test
 
 
 def test_score_maps_are_of_the_images_and_not_of_their_mirror_images():
@@ -22,3 +25,12 @@ def test_score_maps_are_of_the_images_and_not_of_their_mirror_images():
         hook._keep_score_map(None, (None, image_embeds), torch.tensor([[[1.0, 0.0]]]).expand(4, -1, -1))
         hook.after_test_iter(None, 0, batch, outputs)
     np.testing.assert_array_equal(np.concatenate(hook.maps), np.full((4, 1, 1, 2), [255, 0]))
+
+
+def test_other_names_than_those_trained_on_are_refused():
+    cfg = read_config(str(Path(__file__).parents[2] / 'configs/demo/openvocab_tiny.py'))
+    cfg.model.head.test_names = list(cfg.keypoint_names)
+    check_test(cfg)
+    cfg.model.head.test_names[0] = 'hoof'
+    with pytest.raises(ValueError, match='leave test_names out of the head'):
+        check_test(cfg)

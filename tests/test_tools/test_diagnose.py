@@ -1,11 +1,17 @@
 """What the parts of a CLAMP do, on drawn animals and the demo's small model with random weights."""
 
+import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmpose.registry import MODELS
 
+from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
 from tests.conftest import load_tool
 
@@ -44,6 +50,28 @@ def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
         assert list(pck) == ['mean', *found['keypoints']]
         assert all(0 <= value <= 100 for value in pck.values())
     assert 'loss_spatial' in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_model_is_refused(diagnose, tmp_path):
+    torch.save(dict(state_dict={'head.bias': torch.zeros(1)}), tmp_path / 'other.pth')
+    with pytest.raises(SystemExit, match=r'other\.pth is of another model than the config: 1 entries are not in the'):
+        diagnose.main([CONFIG, 'other.pth'])
+
+
+def test_visibility_of_a_keypoint_converter(diagnose):
+    """MMPose's converter leaves a pair of numbers for each keypoint, of which the first is its visibility."""
+    cfg = read_config(CONFIG)
+    init_default_scope('mmpose')
+    cfg.test_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    batch = next(iter(Runner.build_dataloader(cfg.test_dataloader)))
+    model = MODELS.build(cfg.model).eval()
+    hits = diagnose.keypoint_hits(model, copy.deepcopy(batch))
+    for sample in batch['data_samples']:
+        visible = sample.gt_instances.keypoints_visible
+        sample.gt_instances.keypoints_visible = np.stack([visible, np.ones_like(visible)], axis=-1)
+    converted = diagnose.keypoint_hits(model, batch)
+    np.testing.assert_array_equal(converted['labelled'], hits['labelled'])
+    np.testing.assert_array_equal(converted['heatmap'], hits['heatmap'])
 
 
 def test_a_baseline_has_no_such_parts(diagnose, capsys):
