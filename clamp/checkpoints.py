@@ -16,6 +16,7 @@ from mmpose.registry import HOOKS
 from safetensors.torch import load_file
 
 from .checks import check_checkpoint
+from .files import write_whole
 
 NEEDED = ('optimizer', 'param_schedulers', 'message_hub')
 
@@ -118,23 +119,8 @@ class WholeFileBackend(LocalBackend):
     """MMEngine's local files, but one that is written is there as a whole, or is what it was before."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file beside its place, and move it there once the disk has it.
-
-        Raises:
-            OSError: If the disk takes no more; nothing is left of the file.
-        """
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'{path.name}.part')
-        try:
-            with part.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())  # a disk elsewhere says only now that it is full
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        """Write a file (see :func:`clamp.files.write_whole`)."""
+        write_whole(filepath, obj)
 
 
 register_backend('whole_file', WholeFileBackend)

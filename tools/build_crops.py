@@ -45,12 +45,12 @@ from mmengine.registry import init_default_scope
 from tqdm.contrib.concurrent import thread_map
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import WholeFileBackend
 from clamp.checks import check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.metainfo import annotation_path
+from clamp.files import write_whole
 from clamp.images import decode
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -178,7 +178,7 @@ def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Jo
     coco = read(annotation_path(config))
     pairs = [crop_annotation(sample, job.crop, f'{CROPS}/{job.target.name}') for sample, job in zip(samples, jobs)]
     coco['images'], coco['annotations'] = map(list, zip(*pairs))
-    WholeFileBackend().put(json.dumps(coco).encode(), out / config.ann_file)
+    write_whole(out / config.ann_file, json.dumps(coco).encode())
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -104,6 +104,7 @@ if __name__ == '__main__':
 
 from clamp.datasets import coco, relabel, shared_images, splits, unseen_species
 from clamp.datasets.split_sources import find_sources
+from clamp.files import write_new
 
 BUILDERS = splits.BUILDERS | unseen_species.BUILDERS | relabel.BUILDERS
 
@@ -190,15 +191,9 @@ def write(args: argparse.Namespace, built: tuple[tuple[dict, dict, Path], ...]) 
         path = args.out_dir / output.name if args.out_dir else output
         files[path] = splits.dump(part)
         files[path.with_suffix('.manifest.json')] = splits.dump(manifest, indent=1)
-    for path, content in files.items():
-        if path.exists() and path.read_bytes() != content:
-            raise ValueError(f'{path} is there and holds something else; move it away, or give another --out-dir')
-    there = {path for path in files if path.exists()}
-    for path, content in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    written = write_new(files, 'move it away, or give another --out-dir')
     for (_, manifest, _), path in zip(built, list(files)[::2]):
-        print(f'{path}: {"up to date" if path in there else "written"}\n{summary(manifest)}')
+        print(f'{path}: {"written" if path in written else "up to date"}\n{summary(manifest)}')
     return 0
 
 

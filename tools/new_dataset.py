@@ -75,6 +75,7 @@ from clamp.datasets.new_dataset import (
     sides_of,
 )
 from clamp.datasets.vocabulary import differences, near, propose
+from clamp.files import write_new
 from clamp.formats.deeplabcut import read_project
 from clamp.formats.sleap import read_labels
 
@@ -181,13 +182,8 @@ def write(files: dict[Path, str | bytes], force: bool) -> None:
         ValueError: If so, and ``force`` is not given; nothing is written then.
     """
     contents = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
-    for path, content in contents.items():
-        if path.exists() and path.read_bytes() != content and not force:
-            raise ValueError(f'{path} is there and holds something else: choose another --name, or use --force.')
-    for path, content in contents.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        print(f'written: {path}')
+    write_new(contents, 'choose another --name, or use --force.', force)
+    print(*(f'written: {path}' for path in contents), sep='\n')
 
 
 def as_coco(args: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 CONFIG_DATA_ROOT = Path('data/animalpose')
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     root_help = 'folder with keypoints.json and images/; annotations/ is made in it (default: data/animalpose)'
@@ -38,6 +38,9 @@ if __name__ == '__main__':
 import cv2
 import numpy as np
 from tqdm import tqdm
+
+from clamp.datasets.splits import draw_order
+from clamp.files import write_new
 
 HOMEPAGE = 'https://sites.google.com/view/animal-pose/'
 NEXT_COMMAND = 'python tools/train.py configs/animalpose/clamp_vitb.py'
@@ -71,27 +74,23 @@ CATEGORY = {
 }  # fmt: skip
 
 
-class DataError(Exception):
-    """Something about the data that its user can mend; the message says what, where and how."""
-
-
-def read_source(data_root):
+def read_source(data_root: Path) -> tuple[dict, str]:
     """Reads and checks DATA_ROOT/keypoints.json; returns the authors' annotations and the file's SHA-256."""
     path = data_root / 'keypoints.json'
     for wanted in (data_root, path, data_root / 'images'):
         if not wanted.exists():
             mend = f'Get the data from {HOMEPAGE} and put keypoints.json and the folder images/ into {data_root}.'
-            raise DataError(f'{wanted} does not exist. {mend}')
+            raise ValueError(f'{wanted} does not exist. {mend}')
     content = path.read_bytes()
     try:
         source = json.loads(content)
         check_source(source)
     except ValueError as error:  # JSONDecodeError is one
-        raise DataError(f'{path} cannot be used: {error}. Copy or download it again from {HOMEPAGE}.') from None
+        raise ValueError(f'{path} cannot be used: {error}. Copy or download it again from {HOMEPAGE}.') from None
     return source, hashlib.sha256(content).hexdigest()
 
 
-def check_source(source):
+def check_source(source: dict) -> None:
     """Raises ValueError, naming the place, unless `source` is laid out as the authors' keypoints.json is."""
     for key, kind in (('images', dict), ('annotations', list), ('categories', list)):
         if not isinstance(source, dict) or not isinstance(source.get(key), kind):
@@ -117,7 +116,7 @@ def check_source(source):
             )
 
 
-def is_annotation(item, image_ids, category_ids):
+def is_annotation(item: dict, image_ids: set[int], category_ids: list[int]) -> bool:
     """Whether `item` is one animal as the authors write it, of an image and a category that are listed."""
     try:
         is_known = item['image_id'] in image_ids and item['category_id'] in category_ids
@@ -128,7 +127,7 @@ def is_annotation(item, image_ids, category_ids):
     return is_known and is_whole and np.isfinite([*box, *points.flat]).all() and set(points[:, 2]) <= {0, 1}
 
 
-def read_image_size(path):
+def read_image_size(path: Path) -> tuple[int, int] | str:
     """Decodes an image as training will; returns its (width, height) in pixels, or what is wrong, in words."""
     try:
         content = path.read_bytes()
@@ -142,7 +141,7 @@ def read_image_size(path):
     return image.shape[1], image.shape[0]
 
 
-def check_images(image_dir, names):
+def check_images(image_dir: Path, names: list[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Decodes all images; returns {name: (width, height)} of the good ones and {name: what is wrong} of the others."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(read_image_size, [image_dir / name for name in names])
@@ -152,7 +151,7 @@ def check_images(image_dir, names):
     return sizes, {name: result for name, result in zip(names, results) if isinstance(result, str)}
 
 
-def convert_keypoints(points, size):
+def convert_keypoints(points: list, size: tuple[int, int]) -> tuple[list, int]:
     """Puts one animal's keypoints into MMPose's order and COCO's visibility.
 
     Args:
@@ -173,14 +172,14 @@ def convert_keypoints(points, size):
     return keypoints, num_outside
 
 
-def convert_box(box, size):
+def convert_box(box: list[float], size: tuple[int, int]) -> list[float]:
     """Clips [xmin, ymin, xmax, ymax] to an image of (width, height); returns [x, y, width, height]; all in pixels."""
     x1, x2 = (min(max(x, 0), size[0]) for x in box[0::2])
     y1, y2 = (min(max(y, 0), size[1]) for y in box[1::2])
     return [round(number, 2) for number in (x1, y1, x2 - x1, y2 - y1)]
 
 
-def convert_dataset(source, sizes):
+def convert_dataset(source: dict, sizes: dict[str, tuple[int, int]]) -> tuple[dict, Counter]:
     """Converts the authors' annotations to COCO's.
 
     Args:
@@ -220,7 +219,7 @@ def convert_dataset(source, sizes):
     return {'images': images, 'annotations': list(animals.values()), 'categories': [CATEGORY]}, +dropped
 
 
-def make_annotation(box, keypoints, species):
+def make_annotation(box: list[float], keypoints: list, species: str) -> dict:
     """COCO's entry of one animal, less the ids; zero- and few-shot splits go by its species and family."""
     return {
         'bbox': box, 'area': round(box[2] * box[3], 2), 'iscrowd': 0,
@@ -229,7 +228,7 @@ def make_annotation(box, keypoints, species):
     }  # fmt: skip
 
 
-def choose_val_names(source, num_val, seed):
+def choose_val_names(source: dict, num_val: int | None, seed: int) -> set[str]:
     """Draws the validation images: the first `num_val` by the SHA-256 of '<seed>:<file name>'.
 
     A library's shuffle may change with its version; this order cannot. `num_val=None` draws 810 of 3,605, and as large
@@ -240,11 +239,11 @@ def choose_val_names(source, num_val, seed):
     names = [name for image_id, name in source['images'].items() if int(image_id) in labelled]
     num_val = max(1, round(len(names) * 810 / 3605)) if num_val is None else num_val
     if not 1 <= num_val < len(names):
-        raise DataError(f'cannot draw {num_val} of {len(names)} labelled images for val: change --val-images')
-    return set(sorted(names, key=lambda name: hashlib.sha256(f'{seed}:{name}'.encode()).hexdigest())[:num_val])
+        raise ValueError(f'cannot draw {num_val} of {len(names)} labelled images for val: change --val-images')
+    return set(draw_order(names, seed)[:num_val])
 
 
-def make_splits(coco, val_names, info):
+def make_splits(coco: dict, val_names: set[str], info: dict) -> dict[str, dict]:
     """Cuts a COCO dict by image into those of 'train', 'val' and 'trainval', each with `info` and its counts."""
     is_val = {image['id']: image['file_name'].removeprefix('images/') in val_names for image in coco['images']}
     splits = {}
@@ -252,7 +251,7 @@ def make_splits(coco, val_names, info):
         images = [image for image in coco['images'] if is_val[image['id']] in sides]
         animals = [animal for animal in coco['annotations'] if is_val[animal['image_id']] in sides]
         if not images:
-            raise DataError(f'no image is left for {split}: change --val-images or --seed, or mend the images')
+            raise ValueError(f'no image is left for {split}: change --val-images or --seed, or mend the images')
         species = Counter(animal['species'] for animal in animals)
         counts = {'images': len(images), **{name: species[name] for name in FAMILIES}, 'animals': len(animals)}
         counts['keypoints'] = sum(animal['num_keypoints'] for animal in animals)
@@ -263,26 +262,7 @@ def make_splits(coco, val_names, info):
     return splits
 
 
-def write_files(contents, force):
-    """Writes those of {path: bytes} that are not up to date, each whole or not at all, and returns their paths."""
-    stale = [path for path, content in contents.items() if not path.exists() or path.read_bytes() != content]
-    if not force and (differing := [str(path) for path in stale if path.exists()]):
-        reason = 'would change (other seed, options or images, or not made by this tool)'
-        raise DataError(f'{", ".join(differing)} {reason}. Move away what is to be kept, or overwrite with --force.')
-    temporary = {path: path.with_name(f'.{path.name}.{os.getpid()}.tmp') for path in stale}
-    try:
-        for path in stale:
-            path.parent.mkdir(exist_ok=True)
-            temporary[path].write_bytes(contents[path])
-        for path in stale:
-            os.replace(temporary[path], path)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-    return stale
-
-
-def prepare(data_root, num_val, seed, skip_broken, force):
+def prepare(data_root: Path, num_val: int | None, seed: int, skip_broken: bool, force: bool) -> list[str]:
     """Does the whole conversion; returns the lines to print. See `main` for the arguments."""
     source, sha256 = read_source(data_root)
     val_names = choose_val_names(source, num_val, seed)
@@ -290,7 +270,7 @@ def prepare(data_root, num_val, seed, skip_broken, force):
     broken_lines = [f'  images/{name}: {reason}' for name, reason in broken.items()]
     if broken and not skip_broken:
         shown = '\n'.join(broken_lines[:20] + [f'  ... and {len(broken) - 20} more'] * (len(broken) > 20))
-        raise DataError(
+        raise ValueError(
             f'{len(broken)} of {len(source["images"])} images in {data_root} are missing or broken:\n{shown}\n'
             'Unpack or download them again, or leave them out with --skip-broken. Nothing was written.'
         )
@@ -303,25 +283,28 @@ def prepare(data_root, num_val, seed, skip_broken, force):
         data_root / f'annotations/animalpose_{split}.json': json.dumps(content, separators=(',', ':')).encode()
         for split, content in splits.items()
     }
-    written = write_files(contents, force)
+    mend = (
+        'it is of another seed, options or images, or not made by this tool. Move it away, or overwrite with --force.'
+    )
+    written = write_new(contents, mend, force)
     lines = [f'{"wrote" if path in written else "up to date:"} {path}' for path in contents]
     dropped_lines = [f'{count:>6,} {what}' for what, count in dropped.items()] or ['     0']
     return [*lines, '', *make_table(splits), '', 'dropped:', *dropped_lines, *broken_lines]
 
 
-def make_table(splits):
+def make_table(splits: dict[str, dict]) -> list[str]:
     """Lines of a table: a row per split, a column per count."""
     columns = list(splits['train']['info']['counts'])
     rows = [[split, *(f'{content["info"]["counts"][key]:,}' for key in columns)] for split, content in splits.items()]
     return [f'{row[0]:<9}' + ''.join(f'{cell:>10}' for cell in row[1:]) for row in [['split', *columns], *rows]]
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Runs the tool; returns its exit status."""
     args = parse_args(argv)
     try:
         lines = prepare(args.data_root, args.val_images, args.seed, args.skip_broken, args.force)
-    except (DataError, OSError) as error:
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     if (data_root := args.data_root.resolve()) != CONFIG_DATA_ROOT.resolve():

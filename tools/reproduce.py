@@ -60,9 +60,10 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import WholeFileBackend, newest_checkpoint
+from clamp.checkpoints import newest_checkpoint
 from clamp.checks import DATA_HELP, check_config, read_file
 from clamp.datasets.metainfo import annotation_path, parts_of
+from clamp.files import write_whole
 from clamp.settings import override
 from clamp.tables import ALL_OF, choose, read_record, read_tables, summarize, to_markdown, to_text
 
@@ -259,7 +260,7 @@ def call(run: Run, tool: Path, *args: str | Path) -> None:
 
 def write(path: Path, content: dict) -> None:
     """Write a JSON file as a whole or not at all."""
-    WholeFileBackend().put((json.dumps(content, indent=2) + '\n').encode(), path)
+    write_whole(path, (json.dumps(content, indent=2) + '\n').encode())
 
 
 def execute_all(runs: list[Run]) -> int:

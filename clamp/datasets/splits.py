@@ -82,7 +82,7 @@ def is_trainable(ann: dict) -> bool:
     return not ann.get('iscrowd') and width > 0 and height > 0 and any(v > 0 for v in ann.get('keypoints', [])[2::3])
 
 
-def draw_order(ids: Iterable[int], seed: int) -> list[int]:
+def draw_order(ids: Iterable[int | str], seed: int) -> list[int | str]:
     """The ids in the order in which they are drawn: by the SHA-256 of the text ``'<seed>:<id>'``.
 
     No random generator has a part in it, so it is the same everywhere, and a smaller draw is the start of a larger one.

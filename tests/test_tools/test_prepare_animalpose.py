@@ -187,7 +187,7 @@ def test_split_sizes():
     assert len(tool.choose_val_names(make_labelled_source(100), None, 0)) == 22  # 100 * 810 / 3605 = 22.47
     assert len(tool.choose_val_names(make_labelled_source(2), None, 0)) == 1
     for num_val in (0, 2):
-        with pytest.raises(tool.DataError, match=f'cannot draw {num_val} of 2 .*--val-images'):
+        with pytest.raises(ValueError, match=f'cannot draw {num_val} of 2 .*--val-images'):
             tool.choose_val_names(make_labelled_source(2), num_val, 0)
 
 
@@ -232,7 +232,7 @@ def test_main_does_not_overwrite_what_differs(data_root, capsys):
     assert tool.main([str(data_root), '--val-images', '2']) == 1
     error = capsys.readouterr().err
     assert error.startswith('error: ')
-    assert 'animalpose_val.json' in error
+    assert 'animalpose_train.json' in error
     assert '--force' in error
     assert read_annotations(data_root, 'val') == before
     assert tool.main([str(data_root), '--val-images', '2', '--force']) == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from ...files import write_whole
 from .body import KEYPOINT_NAMES
 from .sample import SPLITS, generate_sample, image_id_of
 from .species import SPECIES
@@ -52,10 +53,8 @@ def generate_dataset(
         images[split].append(image)
         annotations[split] += found
     for split in SPLITS:
-        target = _annotation_file(out, split)
-        part = target.with_suffix('.part')
-        part.write_text(json.dumps(_coco(images[split], annotations[split], options)))
-        os.replace(part, target)
+        coco = _coco(images[split], annotations[split], options)
+        write_whole(_annotation_file(out, split), json.dumps(coco).encode())
     (out / MARKER).unlink()
     return True
 
