@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS
 from PIL import Image
 
 from clamp.checks import check_config, check_data, check_keypoint_number, check_sizes, check_targets
@@ -249,8 +249,3 @@ def test_a_small_union_is_built_and_read(tmp_path):
         for name, point, visible in zip(cfg.union_names, sample['keypoints'][0], sample['keypoints_visible'][0]):
             assert visible.tolist() == [name in cfg.names[part]] * 2
             assert name not in cfg.names[part] or tuple(point) == place[name]
-
-
-def test_the_preprocessor_asks_for_the_unions_names():
-    preprocessor = MODELS.build(union().model.data_preprocessor)
-    assert preprocessor.keypoint_names == union().union_names

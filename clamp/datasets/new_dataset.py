@@ -136,10 +136,6 @@ def hold_out(coco: dict, share: float, seed: int) -> tuple[dict, dict]:
         raise ValueError(f'{share:g} of {len(images)} images is {number}: nothing to train on or to validate on')
     held = set(splits.draw_order(images, seed)[:number])
     return tuple(
-        {
-            **coco,
-            'images': [image for image in coco['images'] if image['id'] in chosen],
-            'annotations': [ann for ann in coco['annotations'] if ann['image_id'] in chosen],
-        }
+        splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] in chosen})
         for chosen in (images - held, held)
     )

@@ -91,7 +91,8 @@ class NamedKeypointMetric(BaseMetric):
         labelled, scores = animals['labelled'], animals['scores']
         truth = animals['truth'], animals['box'][:, 2:], self.thresholds
         hits = find_hits(animals['found'], *truth)  # (N, K, T)
-        weights = draw_weights(animals['image'], self.resamples)  # (1 + R, N)
+        image = np.unique(animals['image'], return_inverse=True)[1]  # (N,)
+        weights = draw_weights(image.max() + 1, self.resamples)[:, image]  # (1 + R, N)
         groups = {name: group for name, group in (('novel', self.novel), ('base', ~self.novel)) if group.any()}
         values = {}
         for name, group in groups.items():
@@ -200,12 +201,10 @@ def nearest_midpoints(annotations: list[dict], places: Sequence[int], novel: np.
     return ends
 
 
-def draw_weights(images: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
-    """Return how often each of N animals stands in each resample of their images, (1 + R, N); row 0 is all of them."""
-    index = np.unique(images, return_inverse=True)[1]
-    number = index.max() + 1
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
-    return np.vstack([np.ones(number, int), drawn])[:, index]
+def draw_weights(num_images: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Return how often each of I images stands in each resample of all of them, (1 + R, I); row 0 is all of them."""
+    drawn = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples)
+    return np.vstack([np.ones(num_images, int), drawn])
 
 
 def auroc(present: np.ndarray, absent: np.ndarray) -> float:

@@ -15,7 +15,6 @@ from ..checks import check_checkpoint, check_config, check_keypoint_number, read
 from ..datasets.keypoint_choice import describe_names
 from ..datasets.metainfo import dataset_metainfo
 from ..onnx.estimator import ONNXHead, onnx_estimator
-from ..onnx.graph import open_graph
 from ..pretrained import default_model, find_model
 from ..settings import override
 from .pose import Image, Pose, animals, batched, check_list, clip_box
@@ -70,7 +69,7 @@ class PosePredictor:
         exported = str(checkpoint).endswith('.onnx')
         if exported:
             self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint, any_names=True))
-            if (asked := open_graph(checkpoint)[1]['prompts']) not in (None, self.keypoint_names):
+            if (asked := self.model.backbone.values['prompts']) not in (None, self.keypoint_names):
                 self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked))
         else:
             self.model = MODELS.build(self.cfg.model)

@@ -31,15 +31,13 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
     codec, head, k = model['head']['decoder'], model['head'], len(values['keypoint_names'])
     any_names = any_names and bool(values['prompts'])
     prompts = head.get('test_names') or head.get('prompt_learner', {}).get('keypoint_names')
-    for name, got, expected in (
-        ('input size', values['input_size'], list(codec['input_size'])),
-        *(
-            []
-            if any_names
-            else [('number of keypoints', k, len(head.get('test_names') or range(head['out_channels'])))]
-        ),
-        *([] if any_names else [('list of keypoint names', values['prompts'], prompts and list(prompts))]),
-    ):
+    wanted = [('input size', values['input_size'], list(codec['input_size']))]
+    if not any_names:
+        wanted += [
+            ('number of keypoints', k, len(head.get('test_names') or range(head['out_channels']))),
+            ('list of keypoint names', values['prompts'], prompts and list(prompts)),
+        ]
+    for name, got, expected in wanted:
         if got != expected:
             raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')
     preprocessor, test_cfg = model['data_preprocessor'], model['test_cfg']
@@ -62,11 +60,14 @@ class ONNXBackbone(BaseModule):
 
     Args:
         path (str): The file.
+
+    Attributes:
+        values (dict): What the file says of itself (see :func:`.graph.open_graph`).
     """
 
     def __init__(self, path: str):
         super().__init__()
-        self.session, _ = open_graph(path, threads=torch.get_num_threads())
+        self.session, self.values = open_graph(path, threads=torch.get_num_threads())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run the graph.

@@ -108,12 +108,6 @@ def _matches(evaluation: COCOeval, groups: dict[int, Hashable]) -> dict[tuple[Ha
     return dict(matches)
 
 
-def draw_weights(num_images: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each image stands in each resample of all images: (1 + R, I); row 0 is the data set itself."""
-    drawn = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples)
-    return np.vstack([np.ones(num_images, int), drawn])
-
-
 def precision_recall(matches: Matches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """AP (101 recalls) and the highest recall of one category, at each threshold, in each resample.
 

@@ -6,9 +6,10 @@ from datetime import date
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from ..evaluation.named_keypoint_metric import draw_weights
 from ..visualization import SIDE_COLOURS, keypoint_sides
 from .analysis import Analysis, Truth, analyse, same_animals
-from .average_precision import AREA_RANGES, draw_weights, estimate
+from .average_precision import AREA_RANGES, estimate
 from .calibration import Calibration
 from .collect import Run
 from .errors import CLOSE, EXACT, KINDS, UNLABELLED

@@ -1,8 +1,4 @@
 # As clamp_lite0-minilm.py, with the open-vocabulary head
 _base_ = './clamp_lite0-minilm.py'
 
-model = dict(
-    type='OpenVocabularyEstimator',
-    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
-    head=dict(type='OpenVocabularyHead'),
-)
+model = dict(type='OpenVocabularyEstimator', head=dict(type='OpenVocabularyHead'))

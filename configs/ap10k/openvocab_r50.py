@@ -1,8 +1,4 @@
 # As clamp_r50.py, with the open-vocabulary head: asked for any names, it predicts full-size heatmaps
 _base_ = './clamp_r50.py'
 
-model = dict(
-    type='OpenVocabularyEstimator',
-    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
-    head=dict(type='OpenVocabularyHead'),
-)
+model = dict(type='OpenVocabularyEstimator', head=dict(type='OpenVocabularyHead'))

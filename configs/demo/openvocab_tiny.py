@@ -1,8 +1,4 @@
 # CLAMP's demo with the open-vocabulary head: asked for any names, it predicts full-size heatmaps
 _base_ = './clamp_tiny.py'
 
-model = dict(
-    type='OpenVocabularyEstimator',
-    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
-    head=dict(type='OpenVocabularyHead'),
-)
+model = dict(type='OpenVocabularyEstimator', head=dict(type='OpenVocabularyHead'))

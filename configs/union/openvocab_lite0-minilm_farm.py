@@ -3,7 +3,6 @@ _base_ = './clamp_lite0-minilm_farm.py'
 
 model = dict(
     type='OpenVocabularyEstimator',
-    data_preprocessor=dict(type='OpenVocabularyDataPreprocessor', keypoint_names=_base_.keypoint_names),
     head=dict(type='OpenVocabularyHead', test_names=_base_.union_names),
 )
 everything = dict(metainfo=dict(_delete_=True, **_base_.metainfo), datasets=list(_base_.tested_on.values()))

@@ -21,7 +21,7 @@ class DenseTower:
     position_table: str | None = None  # the tower's entry with a position embedding for each of P + H W places
 
     def __init__(self, config: dict, input_size: tuple[int, int], drop_path_rate: float, with_embeds: bool):
-        self.stride, self.channels = self.layout(config)
+        self.stride, _ = self.layout(config)
         self.input_size, self.with_embeds = tuple(input_size), with_embeds
         self.grid_size = (input_size[1] // self.stride, input_size[0] // self.stride)  # (H, W)
         self.check_size(input_size[1], input_size[0])
