@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/python tools/train.py configs/demo/clamp_tiny.py
 	$(BIN)/python tools/test.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --work-dir $(WORK_DIR)/test
 	rm -f $(WORK_DIR)/poses.png
-	$(BIN)/python tools/draw_poses.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
+	$(BIN)/python tools/visualize.py compare configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
 
 test: setup
 	$(BIN)/python -m pytest -n auto --maxprocesses 4

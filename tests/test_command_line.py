@@ -97,7 +97,6 @@ def test_names_tell_models_apart():
         ('check_dataset', '--json', 'none/found.json'),
         ('complexity', '--json', 'none/counts.json'),
         ('convert_checkpoint', 'out', 'none/new.pth'),
-        ('draw_poses', '--out', 'poses.gif'),
         ('evaluate_wording', '--json', 'none/table.json'),
         ('export_onnx', '--out', 'none/model.onnx'),
         ('predict', '--out', __file__),

@@ -3,6 +3,7 @@
 python tools/visualize.py similarity CONFIG CHECKPOINT --out similarity.pdf
 python tools/visualize.py score-maps CONFIG CHECKPOINT --number 2 --keypoints nose 'left eye' --out score_maps.pdf
 python tools/visualize.py score-maps CONFIG CHECKPOINT --photos dog.jpg --box 10,20,290,260 --out dog.png
+python tools/visualize.py compare CONFIG CHECKPOINT --out poses.png
 python tools/visualize.py compare CONFIG CHECKPOINT --against BASELINE_CONFIG BASELINE_CHECKPOINT --out compare.pdf
 """
 
@@ -55,14 +56,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default='bilinear',
         help='eq. 5 as printed, or the deconvolutions that were trained with the spatial loss (default: bilinear)',
     )
-    compare = commands.add_parser('compare', parents=[common], help='Figures 5, 6: a baseline, this model, the truth')
+    compare = commands.add_parser(
+        'compare', parents=[common], help='Figures 5, 6: a baseline (or none), this model, the truth'
+    )
     compare.add_argument(
         '--against',
         type=input_file,
         nargs=2,
-        required=True,
         metavar=('CONFIG', 'CHECKPOINT'),
-        help='the baseline',
+        help='the baseline (default: none)',
     )
     return parser.parse_args(argv)
 
@@ -227,14 +229,16 @@ def own_animal(predictor: PosePredictor, path: str, box: list[float] | None) -> 
 
 def draw_comparison(cfg: Config, args: argparse.Namespace) -> Figure:
     """Plot the poses of the baseline, of the model, and the true ones; only labelled keypoints, as AP counts them."""
-    names = model_names([args.against, [args.config, args.checkpoint]])
-    baseline = load_config(*args.against, args.cfg_options)
+    models, labels = [(cfg, args.checkpoint)], [METHODS.get(cfg.model.head.type, cfg.model.head.type)]
+    if args.against:
+        names = model_names([args.against, [args.config, args.checkpoint]])
+        baseline = load_config(*args.against, args.cfg_options)
+        models.insert(0, (baseline, args.against[1]))
+        labels.insert(0, METHODS.get(baseline.model.head.type, baseline.model.head.type))
+        labels = names if labels[0] == labels[1] else labels
     dataset = choose_animals(cfg, args.images, 6 if args.number is None else args.number)
     metainfo, rows, captions = dataset.metainfo, {}, {}
-    for one, checkpoint in ((baseline, args.against[1]), (cfg, args.checkpoint)):
-        label = METHODS.get(one.model.head.type, one.model.head.type)
-        if baseline.model.head.type == cfg.model.head.type:
-            label = names[one is cfg]
+    for label, (one, checkpoint) in zip(labels, models):
         predictor = PosePredictor(one, checkpoint, args.device)
         with torch.inference_mode():
             samples = predictor.model.test_step(pseudo_collate(same_animals(one, dataset)))
