@@ -17,7 +17,7 @@ from PIL import Image
 from ..images import image_size
 from . import coco, splits
 from .door import check_use, fill_sizes
-from .names import MIRROR, mirrored, spell_out, words
+from .names import OPPOSITE, mirrored_words, spell_out, words
 from .shared_images import perceptual_hash
 
 NEAR = 4  # perceptual hashes of 64 bits that differ in at most so many are called near-duplicates
@@ -110,8 +110,8 @@ def check_flip(swaps: dict[str, str], what: str, names: list[str]) -> list[Findi
     wrong = []
     for keypoint, swap in swaps.items():
         name, other = spelled[keypoint], spelled.get(swap, swap)
-        sides = set(words(name) + words(other)) & MIRROR.keys()
-        if swaps.get(swap) != keypoint or (mirrored(name) != words(other) and (sides or name == other)):
+        sides = set(words(name) + words(other)) & OPPOSITE.keys()
+        if swaps.get(swap) != keypoint or (mirrored_words(name) != words(other) and (sides or name == other)):
             wrong.append(f'{name_of[keypoint]} -> {name_of.get(swap, swap)}')
     return found('error', 'left/right', 'config', f'{what} whose flip pair does not swap left and right', wrong)
 
@@ -124,7 +124,7 @@ def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[
     known = {frozenset(words_of[name]) for name in names}
     other = [(g, n) for g, n in zip(got, names) if frozenset(words_of[g]) != frozenset(words_of[n])]
     moved = [(g, n) for g, n in other if frozenset(words_of[g]) in known]
-    swapped = all(tuple(MIRROR.get(word, word) for word in words_of[g]) == words_of[n] for g, n in moved)
+    swapped = all(tuple(OPPOSITE.get(word, word) for word in words_of[g]) == words_of[n] for g, n in moved)
     order = 'left and right swapped' if swapped else "not in the data set's order"
     return (
         found('error', 'names', part, f'{what}: {order}', (f'{g!r} for {n}' for g, n in moved))
@@ -142,7 +142,7 @@ def check_names(part: str, what: str, got: list[str], names: list[str]) -> list[
 def check_eyes(part: Part, names: list[str]) -> list[Finding]:
     """A face that shows both eyes is turned to the camera: nearly always its left eye is then at the right."""
     spelled = [set(words(name)) for name in spell_out(names)]
-    eyes = [3 * index for side in MIRROR for index, name in enumerate(spelled) if name == {side, 'eye'}]
+    eyes = [3 * index for side in OPPOSITE for index, name in enumerate(spelled) if name == {side, 'eye'}]
     points = [ann['keypoints'] for ann in part.coco['annotations']]
     at_right = [k[eyes[0]] > k[eyes[1]] for k in points if len(eyes) == 2 and k[eyes[0] + 2] > 0 and k[eyes[1] + 2] > 0]
     wrong = len(at_right) - sum(at_right)
@@ -151,7 +151,7 @@ def check_eyes(part: Part, names: list[str]) -> list[Finding]:
     return [Finding('error', 'left/right', part.name, message, wrong, [])] if looks else []
 
 
-def read_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
+def inspect_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
     """What is wrong with an image ('' if nothing), and its perceptual hash."""
     if not path.is_file():
         return 'missing', 0
@@ -169,7 +169,9 @@ def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:
     """Decodes every image; also returns the perceptual hash of each good one, by file name."""
     images = part.coco['images']
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = list(pool.map(lambda i: read_image(part.img_root / i['file_name'], (i['width'], i['height'])), images))
+        read = list(
+            pool.map(lambda i: inspect_image(part.img_root / i['file_name'], (i['width'], i['height'])), images)
+        )
     cases = defaultdict(list)
     for image, (wrong, _) in zip(images, read):
         cases[wrong].append(image['file_name'])

@@ -3,7 +3,7 @@
 import re
 
 SHORT = {'l': 'left', 'r': 'right', 'f': 'front', 'h': 'hind', 'b': 'back', 'of': ''}
-MIRROR = {'left': 'right', 'right': 'left'}
+OPPOSITE = {'left': 'right', 'right': 'left'}
 ENDS = ('front', 'fore', 'hind', 'back', 'rear')
 LEG = 'paw|foot|feet|hoof|leg|limb|toe|shoulder|elbow|wrist|hip|knee|hock|ankle'
 
@@ -22,16 +22,16 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(filter(None, (SHORT.get(word, word) for word in split_name(name))))
 
 
-def mirrored(name: str) -> tuple[str, ...]:
+def mirrored_words(name: str) -> tuple[str, ...]:
     """A keypoint's name as words, left and right swapped."""
-    return tuple(MIRROR.get(word, word) for word in words(name))
+    return tuple(OPPOSITE.get(word, word) for word in words(name))
 
 
 def readable(name: str) -> str:
     """A keypoint's name as a person would say it: 'L_F_Paw' and 'PawFrontLeft' are 'left front paw'."""
     said = [SHORT.get(word) or word for word in split_name(name)]
     limb = re.search(LEG, ' '.join(said))
-    return ' '.join(sorted(said, key=lambda word: 0 if word in MIRROR else 1 if limb and word in ENDS else 2))
+    return ' '.join(sorted(said, key=lambda word: 0 if word in OPPOSITE else 1 if limb and word in ENDS else 2))
 
 
 def spell_out(names: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..command_line import check_printable
 from . import splits
-from .names import MIRROR, mirrored, spell_out, words
+from .names import OPPOSITE, mirrored_words, spell_out, words
 
 SIGMA = 0.05
 KNOWN = ('ap10k', 'animalpose', 'coco')  # of MMPose
@@ -42,21 +42,21 @@ def swaps_of(names: list[str], pairs: Sequence[tuple[str, str]] = ()) -> dict[st
         twice = [name for name in names if by_words.get(words(spelled.get(name, ''))) != name and name not in given]
         twice += [name for name in names if names.count(name) > 1]
         raise ValueError(f'two keypoints have the same name, {twice[0]!r}: give each a name of its own')
-    alone = [name for name, spoken in spelled.items() if mirrored(spoken) not in by_words]
+    alone = [name for name, spoken in spelled.items() if mirrored_words(spoken) not in by_words]
     if alone:
         raise ValueError(
             f'the keypoints {", ".join(map(repr, alone))} have a side, but no counterpart on the other: the two names '
             'must differ in left and right (l and r) alone. Rename them in the file, without a side where there is '
             'no counterpart, or give the pairs with --pair LEFT RIGHT'
         )
-    return {name: given.get(name) or by_words[mirrored(spelled[name])] for name in names}
+    return {name: given.get(name) or by_words[mirrored_words(spelled[name])] for name in names}
 
 
 def sides_of(names: list[str], pairs: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Return ``'left'``, ``'right'`` or ``'middle'`` for each of the names."""
     given = {name: side for pair in pairs for name, side in zip(pair, ('left', 'right'))}
     return [
-        given.get(name) or next((word for word in words(spoken) if word in MIRROR), 'middle')
+        given.get(name) or next((word for word in words(spoken) if word in OPPOSITE), 'middle')
         for name, spoken in zip(names, spell_out(names))
     ]
 

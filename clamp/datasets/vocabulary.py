@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Sequence
 
 from ..keypoint_names import mirrored
-from .names import MIRROR, spell_out, words
+from .names import OPPOSITE, spell_out, words
 
 SAME_WORDS = {
     'hind': 'back', 'rear': 'back', 'fore': 'front', 'foot': 'paw', 'feet': 'paw', 'hoof': 'paw',
@@ -80,7 +80,7 @@ def _key(name: str) -> tuple[str, ...]:
 
 def _index() -> dict[tuple[str, ...], str]:
     sided = [(f'{side} {name}', [f'{side} {phrase}' for phrase in (name, *more)])
-             for side in MIRROR for name, more in PAIRED.items()]  # fmt: skip
+             for side in OPPOSITE for name, more in PAIRED.items()]  # fmt: skip
     middle = [(name, [name, *more]) for name, more in MIDDLE.items()]
     index = {}
     for name, phrases in [*middle, *sided]:

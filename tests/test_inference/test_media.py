@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clamp.inference.media import _frame_rate, count_frames, read_frames, read_image
+from clamp.images import read_image
+from clamp.inference.media import _frame_rate, count_frames, read_frames
 from clamp.inference.sources import find_sources
 
 RED = np.full((16, 24, 3), (0, 0, 255), np.uint8)  # BGR
