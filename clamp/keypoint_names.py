@@ -1,10 +1,12 @@
-"""What the name of a keypoint says by itself: its mirror image, by the words left and right."""
+"""What the name of a keypoint says by itself: its mirror image, by left and right, l and r."""
 
 import re
 from collections.abc import Sequence
 
-MIRROR = {'left': 'right', 'right': 'left', 'Left': 'Right', 'Right': 'Left', 'LEFT': 'RIGHT', 'RIGHT': 'LEFT'}
-SIDE = re.compile(rf'(?<![^\W_])({"|".join(MIRROR)})(?![^\W_])')  # a word of its own, as in left_eye
+MIRROR = {'left': 'right', 'Left': 'Right', 'LEFT': 'RIGHT', 'l': 'r', 'L': 'R'}
+MIRROR |= {right: left for left, right in MIRROR.items()}
+# left_eye, lefteye, leftmost toe; L_Eye, F_L_Paw; eyeL
+SIDE = re.compile(r'(?<![^\W_])(?:left|right|Left|Right|LEFT|RIGHT|[lrLR](?![^\W_]))|(?<=[a-z])[LR](?![^\W_])')
 
 
 def mirrored(name: str) -> str:

@@ -137,7 +137,11 @@ def evaluate_at_once(runner: Runner, wordings: dict[str, list[str]]) -> dict[str
     for evaluator in evaluators.values():
         evaluator.dataset_meta = loop.evaluator.dataset_meta
     loop.evaluator = WordingEvaluator(evaluators, wordings)
-    runner.model.head.set_keypoint_names(loop.evaluator.words)
+    flip_indices, mirror = loop.dataloader.dataset.metainfo['flip_indices'], {}
+    for words in wordings.values():
+        mirror |= {word: words[other] for word, other in zip(words, flip_indices)}
+    words = loop.evaluator.words
+    runner.model.head.set_keypoint_names(words, [mirror[word] for word in words])
     runner.test()
     return loop.evaluator.results
 

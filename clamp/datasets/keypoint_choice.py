@@ -56,7 +56,10 @@ def describe_names(names: Sequence[str]) -> dict:
         ValueError: As :func:`clamp.keypoint_names.check_names`.
     """
     names = check_names(names)
-    sides = [min(map(str.lower, SIDE.findall(name)), default='middle') for name in names]  # left, if both are named
+    spelled = dict(l='left', r='right', m='middle')
+    sides = [
+        spelled[min((side[0].lower() for side in SIDE.findall(name)), default='m')] for name in names
+    ]  # left first
     points = {
         place: dict(
             name=name,

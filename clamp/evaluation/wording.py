@@ -32,11 +32,12 @@ def plural(name: str) -> str:
 
 
 def typo(name: str) -> str:
-    """Return a name whose last word has its two middle letters exchanged: 'left eey', 'left front pwa'."""
+    """Return a name whose last word has two letters in its middle exchanged: 'left eey', 'front pwa', 'left kene'."""
     *first, last = name.split()
-    middle = len(last) // 2
-    if len(last) > 2:
-        last = last[:middle] + last[middle : middle + 2][::-1] + last[middle + 2 :]
+    unlike = [i for i in range(len(last) - 1) if last[i] != last[i + 1]]
+    if len(last) > 2 and unlike:
+        place = min(unlike, key=lambda i: abs(i - len(last) // 2))
+        last = last[:place] + last[place : place + 2][::-1] + last[place + 2 :]
     return ' '.join([*first, last])
 
 

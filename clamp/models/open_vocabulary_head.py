@@ -31,17 +31,25 @@ class AskedCLAMPHead(CLAMPHead):
         super().__init__(*args, **kwargs)
         names = self.prompt_learner.keypoint_names
         self.asked_names = names if test_names is None else spell_as(names, check_names(test_names))
+        self.mirror_names: list[str] | None = None
 
-    def set_keypoint_names(self, names: Sequence[str]) -> None:
+    def set_keypoint_names(self, names: Sequence[str], mirror_names: Sequence[str] | None = None) -> None:
         """Ask for these names from now on, any number of them, trained on (in upper or lower case) or not.
+
+        Args:
+            names (Sequence[str]): P names.
+            mirror_names (Sequence[str], optional): What each is in the mirror image, where the words left and right do
+                not tell. Defaults to None (see :class:`OpenVocabularyEstimator`).
 
         Raises:
             ValueError: If there are none, one is empty, or one makes too long a prompt for the text encoder.
         """
-        names = spell_as(self.prompt_learner.keypoint_names, check_names(names))
+        own = self.prompt_learner.keypoint_names
+        names = spell_as(own, check_names(names))
+        mirror_names = mirror_names and spell_as(own, check_names(mirror_names))
         with torch.no_grad():
-            self.prompt_learner.encode_prompts(self.prompt_learner.new_texts(names))
-        self.asked_names = names
+            self.prompt_learner.encode_prompts(self.prompt_learner.new_texts([*names, *(mirror_names or ())]))
+        self.asked_names, self.mirror_names = names, mirror_names
 
     def forward(self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None) -> Tensor:
         """Predict heatmaps.

@@ -65,14 +65,17 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
 class OpenVocabularyEstimator(TopdownHeatmapEstimator):
     """The estimator for heads that are asked by name, such as :class:`OpenVocabularyHead`.
 
-    In its flip test, the mirror image is asked for the mirrored names, "right hock" for "left hock", whether or not
-    these are among the names asked for. The data set's flip pairs are not used.
+    In its flip test, the mirror image is asked for the mirrored names: those that the head was told, else those of the
+    data set's flip pairs, and of a keypoint that these leave alone its name with left and right exchanged, "right hock"
+    for "left hock", whether or not that is among the names asked for.
     """
 
     def flip_test(self, inputs: Tensor, flip_indices: Sequence[int] | None = None) -> Tensor:
         """Return heatmaps as the class says; the arguments are those of :meth:`TopdownHeatmapEstimator.flip_test`."""
         names = self.head.asked_names
-        mirror_names = [mirrored(name) for name in names]
+        if (mirror_names := self.head.mirror_names) is None:
+            others = flip_indices if flip_indices is not None and len(flip_indices) == len(names) else range(len(names))
+            mirror_names = [mirrored(names[i]) if i == other else names[other] for i, other in enumerate(others)]
         both = list(dict.fromkeys([*names, *mirror_names]))  # prompts are kept for one list
         feats = self.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
         heatmaps, flipped = self.head(feats, both).float().unflatten(0, (2, -1))  # (B, all names, H', W')

@@ -6,8 +6,8 @@ def test_words_by_hand():
         'left fore foot', 'right root of the ear', 'snout', 'hoof',
     ]  # fmt: skip
     assert [plural(name) for name in ('left eye', 'withers')] == ['left eyes', 'withers']
-    assert [typo(name) for name in ('left eye', 'front paw', 'nose', 'left elbow', 'x')] == [
-        'left eey', 'front pwa', 'noes', 'left elobw', 'x',
+    assert [typo(name) for name in ('left eye', 'front paw', 'nose', 'left elbow', 'x', 'left knee', 'ee')] == [
+        'left eey', 'front pwa', 'noes', 'left elobw', 'x', 'left kene', 'ee',
     ]  # fmt: skip
 
 

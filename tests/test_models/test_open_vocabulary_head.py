@@ -4,9 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 
+from clamp.datasets.keypoint_choice import describe_names
 from clamp.keypoint_names import mirrored
 from clamp.models.open_vocabulary_head import spell_as
 from tests.conftest import NAMES, tiny_clip, tiny_head
@@ -31,9 +33,13 @@ def estimator(kind: str = 'vit', **kwargs) -> torch.nn.Module:
     return MODELS.build(model).eval()
 
 
-def predict(model: torch.nn.Module, kind: str, images: torch.Tensor) -> list:
+def predict(model: torch.nn.Module, kind: str, images: torch.Tensor, names: list | None = None) -> list:
+    """Predict; with names, as on a data set of these."""
+    samples = packed_samples(kind, len(images))
+    for sample in samples if names else ():
+        sample.set_metainfo(dict(flip_indices=parse_pose_metainfo(describe_names(names))['flip_indices']))
     with torch.no_grad():
-        return model.predict(images, packed_samples(kind, len(images)))
+        return model.predict(images, samples)
 
 
 def test_heatmaps_by_hand():
@@ -111,12 +117,31 @@ def test_every_part_gets_a_gradient():
 def test_flip_test_asks_the_mirror_image_for_the_mirrored_names(head_type, names):
     model, images = estimator(type=head_type), torch.randn(2, 3, 32, 32)
     model.head.set_keypoint_names(names)
-    found = predict(model, 'vit', images)
+    found = predict(model, 'vit', images, names)
     assert [pose.pred_instances.keypoints.shape for pose in found] == [(1, len(names), 2)] * 2
     assert [pose.pred_instances.keypoint_scores.shape for pose in found] == [(1, len(names))] * 2
     with torch.no_grad():
         straight = model.head(model.extract_feat(images), names)
         mirror = model.head(model.extract_feat(images.flip(-1)), [mirrored(name) for name in names])
+    expected = (straight + flip_heatmaps(mirror, flip_mode='heatmap', shift_heatmap=True)) / 2
+    for pose, heatmaps in zip(found, expected):
+        torch.testing.assert_close(pose.pred_fields.heatmaps, heatmaps, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize('told', [False, True])
+def test_sides_that_words_do_not_tell(told):
+    """They are the data set's flip pairs, [1, 0, 2], or what the head is told."""
+    names, mirrors = ['Auge links', 'Auge rechts', 'Schwanz'], ['Auge rechts', 'Auge links', 'Schwanz']
+    model, images = estimator(type='OpenVocabularyHead'), torch.randn(2, 3, 32, 32)
+    if told:
+        names, mirrors = names[:2], mirrors[:2]  # not as many as the data set's
+        model.head.set_keypoint_names(names, mirrors)
+    else:
+        model.head.set_keypoint_names(names)
+    found = predict(model, 'vit', images)
+    with torch.no_grad():
+        straight = model.head(model.extract_feat(images), names)
+        mirror = model.head(model.extract_feat(images.flip(-1)), mirrors)
     expected = (straight + flip_heatmaps(mirror, flip_mode='heatmap', shift_heatmap=True)) / 2
     for pose, heatmaps in zip(found, expected):
         torch.testing.assert_close(pose.pred_fields.heatmaps, heatmaps, atol=1e-5, rtol=1e-4)
@@ -192,8 +217,14 @@ def test_mirrored_names():
     assert mirrored('tip of the Right ear') == 'tip of the Left ear'
     assert mirrored('between the left eye and the right ear') == 'between the right eye and the left ear'
     assert mirrored('nose') == 'nose'
-    assert mirrored('leftover') == 'leftover'
     assert (mirrored('left_eye'), mirrored('paw_Right')) == ('right_eye', 'paw_Left')
+    assert [mirrored(name) for name in ('L_F_Paw', 'eyeR', 'lefteye', 'r hip')] == [
+        'R_F_Paw',
+        'eyeL',
+        'righteye',
+        'l hip',
+    ]
+    assert [mirrored(name) for name in ('Rear', 'all', 'collar')] == ['Rear', 'all', 'collar']
 
 
 def test_names_trained_on_are_known_however_they_are_spelt():
