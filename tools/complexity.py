@@ -137,7 +137,7 @@ def paper_parameters(cfg: dict, model: nn.Module) -> int:
     """
     if cfg.backbone.type != 'CLIPBackbone':
         return count_parameters(model)
-    if cfg.head.type == 'CLAMPHead':
+    if cfg.head.get('prompt_learner'):
         return count_parameters(model, (TEXT_ENCODER,)) + 2 * clip_config(cfg.backbone.clip)['embed_dim'] ** 2
     backbone = cfg.backbone | dict(with_embeds=True)
     head = cfg.head | dict(in_channels=cfg.head.in_channels + cfg.head.out_channels)

@@ -45,6 +45,7 @@ class Augmentation:
         shift_factor (float): The largest shift, as a part of the padded box.
         scale_factor (tuple[float, float]): The closest and the widest view, as factors of the padded box.
         rotate_factor (float): The largest rotation, in degrees.
+        flip (bool): Whether images are mirrored, in which the halves of a body have the mirrored keypoints.
     """
 
     input_size: tuple[int, int]
@@ -53,6 +54,7 @@ class Augmentation:
     shift_factor: float = 0.0
     scale_factor: tuple[float, float] = (1.0, 1.0)
     rotate_factor: float = 0.0
+    flip: bool = False
 
     @classmethod
     def from_pipeline(cls, pipeline: list[dict]) -> 'Augmentation':
@@ -71,6 +73,8 @@ class Augmentation:
                 )
             if 'GetBBoxCenterScale' in names:
                 options['padding'] = transform.padding
+            elif 'RandomFlip' in names:
+                options['flip'] = True
             elif 'RandomHalfBody' in names:
                 options['half_body'] = transform
             elif 'RandomBBoxTransform' in names:
@@ -88,16 +92,20 @@ class Augmentation:
 
         Args:
             sample (dict): MMPose's, with ``bbox`` (1, 4) x1, y1, x2, y2, ``keypoints`` (1, K, 2) and
-                ``keypoints_visible`` (1, K), and, for half bodies, ``upper_body_ids`` and ``lower_body_ids``.
+                ``keypoints_visible`` (1, K), and, for half bodies, ``upper_body_ids``, ``lower_body_ids`` and
+                ``flip_indices``.
         """
         low, high = sample['bbox'][0].reshape(2, 2).astype(np.float64)
         boxes = [((low + high) / 2, (high - low) * self.padding)]
         visible, half = sample['keypoints_visible'][0], self.half_body
         if half and visible.sum() >= half.min_total_keypoints:
             for part, minimum in (('upper', half.min_upper_keypoints), ('lower', half.min_lower_keypoints)):
-                ids = [i for i in sample[f'{part}_body_ids'] if visible[i] > 0]
-                if len(ids) >= minimum:
-                    boxes.append(half._get_half_body_bbox(sample['keypoints'][0], ids))
+                halves = {frozenset(sample[f'{part}_body_ids'])}
+                if self.flip:  # AP-10K's upper body has the left front paw alone
+                    halves.add(frozenset(sample['flip_indices'][i] for i in sample[f'{part}_body_ids']))
+                for ids in ([i for i in sorted(each) if visible[i] > 0] for each in halves):
+                    if len(ids) >= minimum:
+                        boxes.append(half._get_half_body_bbox(sample['keypoints'][0], ids))
         return boxes
 
     def crop(self, sample: dict, image_size: tuple[int, int]) -> Crop:

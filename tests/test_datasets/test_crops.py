@@ -75,12 +75,26 @@ def test_a_half_body_and_a_rotation_reach_further():
     assert augmentation.crop(far, (1000, 1000)).left == 480 - 220 - 1
 
 
-def test_all_that_training_sees_is_in_the_crop_with_its_pixels():
+def test_the_halves_of_a_mirrored_body_are_the_mirrored_ones():
+    sample = animal((100, 100, 260, 180)) | dict(flip_indices=[*range(5), 6, 5, *range(7, 12)])  # 5 is upper, 6 lower
+    augmentation = Augmentation.from_pipeline(FULL)
+    boxes = augmentation.boxes(sample)
+    assert len(boxes) == 5
+    of = augmentation.half_body._get_half_body_bbox
+    for ids in ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 6], [6, 7, 8, 9, 10, 11], [5, 7, 8, 9, 10, 11]):
+        expected = of(sample['keypoints'][0], ids)
+        assert any(np.array_equal(expected[0], c) and np.array_equal(expected[1], s) for c, s in boxes)
+    assert len(Augmentation.from_pipeline([step for step in FULL if step['type'] != 'RandomFlip']).boxes(sample)) == 3
+
+
+@pytest.mark.parametrize('flip_indices', [None, [*range(5), 6, 5, *range(7, 12)]])
+def test_all_that_training_sees_is_in_the_crop_with_its_pixels(flip_indices):
     rng, image_size = np.random.default_rng(0), np.array([300, 220])
     augmentation, pipeline = Augmentation.from_pipeline(FULL), [TRANSFORMS.build(step) for step in FULL[1:5]]
     for _ in range(150):
         low = rng.random(2) * 180
         sample = animal([*low, *np.minimum(low + 5 + rng.random(2) * 150, image_size - 1)])
+        sample['flip_indices'] = flip_indices or sample['flip_indices']
         left, top, width, height, scale = augmentation.crop(sample, tuple(image_size))
         sample.update(img=np.zeros((220, 300, 3), np.uint8), img_shape=(220, 300))
         for transform in pipeline:
