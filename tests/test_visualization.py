@@ -95,6 +95,13 @@ def test_the_overlay_is_half_pixel_aligned_and_keeps_the_order():
     assert (np.diff(drawn[7, :, 0].astype(int))[-3:] >= 0).all()
 
 
+def test_a_heatmaps_cell_is_its_first_pixel():
+    heatmap = np.zeros((4, 4), np.float32)
+    heatmap[1, 2] = 1
+    drawn = overlay_score_map(np.zeros((24, 24, 3), np.uint8), heatmap, Normalize(0, 1), is_heatmap=True)
+    assert np.unravel_index(drawn[..., 0].argmax(), (24, 24)) == (6, 12)
+
+
 def test_means_are_over_labelled_pairs():
     nan = np.nan
     similarity = np.array([[[0.2, nan], [nan, nan]], [[0.4, 0.1], [nan, nan]]])

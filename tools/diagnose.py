@@ -50,6 +50,7 @@ from clamp.evaluation.named_keypoint_metric import find_hits
 from clamp.visualization import labelled_keypoints
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
+PROJECTIONS = ('tower.proj', 'tower.attnpool', 'tower.head')  # behind the image tower's trunk, by kind of tower
 
 
 def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str, float]]:
@@ -59,7 +60,9 @@ def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str
         dict: By loss, the means over the batches of its value (with its weight), of the norm of its gradient at the
         trunk's parameters, and of the cosine of that gradient with that of ``loss_kpt``.
     """
-    parameters = [p for name, p in model.backbone.named_parameters() if p.requires_grad and not name.endswith('.proj')]
+    parameters = [
+        p for name, p in model.backbone.named_parameters() if p.requires_grad and not name.startswith(PROJECTIONS)
+    ]
     found: dict[str, list] = {}
     for batch in tqdm(batches, desc='gradients'):
         losses = model.loss(**model.data_preprocessor(batch, training=True))
@@ -74,17 +77,19 @@ def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str
     return {name: dict(zip(('value', 'norm', 'cosine'), np.mean(rows, axis=0))) for name, rows in found.items()}
 
 
-def peaks(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def peaks(maps: Tensor, size: tuple[int, int], are_heatmaps: bool) -> Tensor:
     """Return the places of the maxima of maps (B, K, h, w), (x, y) in pixels of an input of ``size`` (W, H).
 
-    Maps are brought to a quarter of the input's size. A cell there of a heatmap, which has that size, is pixel 4 i of
-    the input, as its targets are drawn; a coarser map's is the middle of the pixels that it covers, 4 i + 1.5.
+    A heatmap's cell is its first pixel, as targets are drawn. Score maps are brought to a quarter of the input's size,
+    and a cell there is the middle of the four pixels that it covers.
     """
-    width, height = size
-    fine = F.interpolate(maps, size=(height // 4, width // 4), mode='bicubic', align_corners=False)
-    index = fine.flatten(2).argmax(dim=-1)  # (B, K)
-    middle = 0 if fine.shape == maps.shape else 1.5
-    return torch.stack([index % (width // 4), index // (width // 4)], dim=-1) * 4 + middle
+    if not are_heatmaps:
+        maps = F.interpolate(maps, size=(size[1] // 4, size[0] // 4), mode='bicubic', align_corners=False)
+    height, width = maps.shape[-2:]
+    index = maps.flatten(2).argmax(dim=-1)  # (B, K)
+    pixels = torch.tensor([size[0] / width, size[1] / height])  # of a cell
+    cells = torch.stack([index % width, index // width], dim=-1)
+    return cells * pixels + (0 if are_heatmaps else (pixels - 1) / 2)
 
 
 @torch.no_grad()
@@ -115,7 +120,11 @@ def keypoint_hits(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
     )
     hits = {'labelled': labelled}
     for name, each in maps.items():
-        places = peaks(each.float(), size).numpy() / size * scales[:, None] + centres[:, None] - 0.5 * scales[:, None]
+        places = (
+            peaks(each.float(), size, name != 'score map').numpy() / size * scales[:, None]
+            + centres[:, None]
+            - 0.5 * scales[:, None]
+        )
         hits[name] = labelled & find_hits(places, gt, boxes[:, 2:] - boxes[:, :2], THRESHOLD)
     return hits
 

@@ -217,7 +217,7 @@ def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
     learned = args.upsample == 'learned'
     score_maps, _ = view_prompts(predictor.model, batch, learned)
     label = 'upsampled score map' if learned else 'cosine similarity'
-    return plot_score_maps(batch['data_samples'], score_maps, names, chosen, label)
+    return plot_score_maps(batch['data_samples'], score_maps, names, chosen, label, are_heatmaps=learned)
 
 
 def own_animal(predictor: PosePredictor, path: str, box: list[float] | None) -> dict:

@@ -29,18 +29,27 @@ STYLE = {
 }
 
 
-def overlay_score_map(image: np.ndarray, score_map: np.ndarray, norm: Normalize) -> np.ndarray:
+def overlay_score_map(
+    image: np.ndarray, score_map: np.ndarray, norm: Normalize, is_heatmap: bool = False
+) -> np.ndarray:
     """Lay a score map, upsampled bilinearly, over the image in grey.
 
     Args:
         image (np.ndarray): (height, width, 3), uint8, RGB.
         score_map (np.ndarray): (H, W), over the whole image.
         norm (Normalize): What values the ends of the colour map stand for.
+        is_heatmap (bool): Whether a cell's value is that of its first pixel, as targets of heatmaps are drawn, and not
+            of all that it covers. Defaults to False.
 
     Returns:
         np.ndarray: (height, width, 3), uint8, RGB.
     """
-    upsampled = cv2.resize(score_map, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    size = image.shape[1::-1]
+    if is_heatmap:
+        scales = np.diag(np.divide(size, score_map.shape[::-1]))
+        upsampled = cv2.warpAffine(score_map, np.c_[scales, [0, 0]], size, borderMode=cv2.BORDER_REPLICATE)
+    else:
+        upsampled = cv2.resize(score_map, size, interpolation=cv2.INTER_LINEAR)
     colours = 255 * colormaps[COLOUR_MAP](norm(upsampled))[..., :3]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
     return (0.65 * colours + 0.35 * grey).round().astype(np.uint8)
@@ -82,6 +91,7 @@ def plot_score_maps(
     names: Sequence[str],
     chosen: Sequence[int] | None = None,
     label: str = 'cosine similarity',
+    are_heatmaps: bool = False,
 ) -> Figure:
     """Plot score maps over the animals, one row an animal, or several of six panels (the paper's Figure 4).
 
@@ -92,6 +102,7 @@ def plot_score_maps(
         names (Sequence[str]): The K names.
         chosen (Sequence[int], optional): Which keypoints to show. Defaults to None, all of them.
         label (str): What the colours mean. Defaults to ``'cosine similarity'``.
+        are_heatmaps (bool): As ``is_heatmap`` of :func:`overlay_score_map`. Defaults to False.
     """
     chosen = list(range(len(names))) if chosen is None else list(chosen)
     columns = min(1 + len(chosen), 6)
@@ -110,7 +121,7 @@ def plot_score_maps(
         first, *others = axes[number * rows : (number + 1) * rows].flat
         first.imshow(crop)
         for axis, keypoint in zip(others, chosen):
-            axis.imshow(overlay_score_map(crop, maps[keypoint], norm))
+            axis.imshow(overlay_score_map(crop, maps[keypoint], norm, are_heatmaps))
             if labelled[keypoint]:
                 axis.plot(*points[keypoint], 'o', mfc='none', mec='white', ms=6, mew=1)
             if rows > 1 or number == 0:

@@ -29,12 +29,14 @@ def test_peaks_by_hand():
     """On 2x2 cells of a 32x32 input, a cell's centre is 8 or 24 pixels from the edge: the pixels 7.5 and 23.5."""
     maps = torch.zeros(1, 2, 2, 2)
     maps[0, 0, 0, 1] = maps[0, 1, 1, 0] = 1.0
-    (right, low) = load_tool('diagnose').peaks(maps, (32, 32))[0]
+    peaks = load_tool('diagnose').peaks
+    (right, low) = peaks(maps, (32, 32), False)[0]
     assert right[0] > 20 > 12 > right[1]
     assert low.tolist() == right.flip(0).tolist()
     heatmap = torch.zeros(1, 1, 8, 8)  # a cell of a heatmap is drawn around a pixel
     heatmap[0, 0, 2, 5] = 1.0
-    assert load_tool('diagnose').peaks(heatmap, (32, 32)).tolist() == [[[20, 8]]]
+    assert peaks(heatmap, (32, 32), True).tolist() == [[[20, 8]]]
+    assert peaks(heatmap, (28, 28), True).tolist() == [[[17.5, 7]]]  # as ViT-L's 224 / 64: 3.5 pixels a cell
 
 
 @pytest.mark.slow
