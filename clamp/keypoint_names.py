@@ -14,6 +14,11 @@ def mirrored(name: str) -> str:
     return SIDE.sub(lambda word: MIRROR[word[0]], name)
 
 
+def mirror_names(names: Sequence[str], flip_indices: Sequence[int]) -> list[str]:
+    """Return what each name is in the mirror image: its flip pair's, or if it has none, itself :func:`mirrored`."""
+    return [mirrored(names[i]) if i == other else names[other] for i, other in enumerate(flip_indices)]
+
+
 def check_names(names: Sequence[str]) -> list[str]:
     """Return names of keypoints to ask for as a list.
 

@@ -136,12 +136,8 @@ def evaluate_at_once(runner: Runner, wordings: dict[str, list[str]]) -> dict[str
     evaluators = {way: runner.build_evaluator(runner.cfg.test_evaluator) for way in wordings}
     for evaluator in evaluators.values():
         evaluator.dataset_meta = loop.evaluator.dataset_meta
-    loop.evaluator = WordingEvaluator(evaluators, wordings)
-    flip_indices, mirror = loop.dataloader.dataset.metainfo['flip_indices'], {}
-    for words in wordings.values():
-        mirror |= {word: words[other] for word, other in zip(words, flip_indices)}
-    words = loop.evaluator.words
-    runner.model.head.set_keypoint_names(words, [mirror[word] for word in words])
+    loop.evaluator = WordingEvaluator(evaluators, wordings, loop.dataloader.dataset.metainfo['flip_indices'])
+    runner.model.head.set_keypoint_names(loop.evaluator.words, loop.evaluator.mirror_words)
     runner.test()
     return loop.evaluator.results
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement, InstanceData
 
-from ..keypoint_names import check_names
+from ..keypoint_names import check_names, mirror_names
 
 # by phrase, the longest first
 SYNONYMS = {
@@ -69,17 +69,26 @@ class WordingEvaluator(Evaluator):
     Args:
         evaluators (Mapping[str, Evaluator]): One for each wording.
         wordings (Mapping[str, Sequence[str]]): The K words of each wording.
+        flip_indices (Sequence[int]): The mirror image of each of the K keypoints.
 
     Attributes:
-        words (list[str]): All of them, each once: what the model is to be asked for.
+        words (list[str]): What the model is to be asked for: all of them, each once for every mirror image that it has.
+        mirror_words (list[str]): These mirror images.
         results (dict[str, dict]): The metrics of each wording, after :meth:`evaluate`.
     """
 
-    def __init__(self, evaluators: Mapping[str, Evaluator], wordings: Mapping[str, Sequence[str]]):
+    def __init__(
+        self,
+        evaluators: Mapping[str, Evaluator],
+        wordings: Mapping[str, Sequence[str]],
+        flip_indices: Sequence[int],
+    ):
         super().__init__(metrics=[])
         self.evaluators, self.results = evaluators, {}
-        self.words = list(dict.fromkeys(word for words in wordings.values() for word in words))
-        self.places = {way: [self.words.index(word) for word in words] for way, words in wordings.items()}
+        pairs = {way: list(zip(words, mirror_names(words, flip_indices))) for way, words in wordings.items()}
+        asked = list(dict.fromkeys(pair for each in pairs.values() for pair in each))
+        self.words, self.mirror_words = map(list, zip(*asked))
+        self.places = {way: [asked.index(pair) for pair in each] for way, each in pairs.items()}
 
     def process(self, data_samples: Sequence[BaseDataElement], data_batch: Any = None) -> None:
         """Give each wording's evaluator the keypoints that its words were answered with."""

@@ -7,7 +7,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..keypoint_names import mirrored
+from ..keypoint_names import mirror_names
 
 
 @MODELS.register_module()
@@ -73,11 +73,11 @@ class OpenVocabularyEstimator(TopdownHeatmapEstimator):
     def flip_test(self, inputs: Tensor, flip_indices: Sequence[int] | None = None) -> Tensor:
         """Return heatmaps as the class says; the arguments are those of :meth:`TopdownHeatmapEstimator.flip_test`."""
         names = self.head.asked_names
-        if (mirror_names := self.head.mirror_names) is None:
-            others = flip_indices if flip_indices is not None and len(flip_indices) == len(names) else range(len(names))
-            mirror_names = [mirrored(names[i]) if i == other else names[other] for i, other in enumerate(others)]
-        both = list(dict.fromkeys([*names, *mirror_names]))  # prompts are kept for one list
+        if (mirrors := self.head.mirror_names) is None:
+            own = flip_indices is not None and len(flip_indices) == len(names)
+            mirrors = mirror_names(names, flip_indices if own else range(len(names)))
+        both = list(dict.fromkeys([*names, *mirrors]))  # prompts are kept for one list
         feats = self.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
         heatmaps, flipped = self.head(feats, both).float().unflatten(0, (2, -1))  # (B, all names, H', W')
-        flipped = self._mirror_back(flipped[:, [both.index(name) for name in mirror_names]], flip_indices=None)
+        flipped = self._mirror_back(flipped[:, [both.index(name) for name in mirrors]], flip_indices=None)
         return (heatmaps[:, [both.index(name) for name in names]] + flipped) * 0.5
