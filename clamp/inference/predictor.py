@@ -14,6 +14,7 @@ from .. import register  # noqa: F401
 from ..checks import check_checkpoint, check_config, check_keypoint_number, read_config
 from ..datasets.keypoint_choice import describe_names
 from ..datasets.metainfo import dataset_metainfo
+from ..keypoint_names import mirror_names
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..pretrained import default_model, find_model
 from ..settings import override
@@ -114,10 +115,10 @@ class PosePredictor:
                 f'{type(head).__name__} predicts its own keypoints alone: {", ".join(self.keypoint_names)}. Others can '
                 'be asked of OpenVocabularyHead (docs/novel_keypoints.md), and are constants once it is exported.'
             )
-        head.set_keypoint_names(names)
-        self.keypoint_names = list(names)
         own, metainfo = self._own
-        self.metainfo = metainfo if self.keypoint_names == own else parse_pose_metainfo(describe_names(names))
+        metainfo = metainfo if list(names) == own else parse_pose_metainfo(describe_names(names))
+        head.set_keypoint_names(names, mirror_names(names, metainfo['flip_indices']))
+        self.keypoint_names, self.metainfo = list(names), metainfo
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32

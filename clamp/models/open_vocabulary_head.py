@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..keypoint_names import check_names
+from ..keypoint_names import check_names, mirrored
 from .clamp_head import CLAMPHead
 from .precision import without_autocast
 
@@ -31,24 +31,24 @@ class AskedCLAMPHead(CLAMPHead):
         super().__init__(*args, **kwargs)
         names = self.prompt_learner.keypoint_names
         self.asked_names = names if test_names is None else spell_as(names, check_names(test_names))
-        self.mirror_names: list[str] | None = None
+        self.mirror_names: list[str] | None = None  # the flip pairs of the config's data set tell
 
     def set_keypoint_names(self, names: Sequence[str], mirror_names: Sequence[str] | None = None) -> None:
         """Ask for these names from now on, any number of them, trained on (in upper or lower case) or not.
 
         Args:
             names (Sequence[str]): P names.
-            mirror_names (Sequence[str], optional): What each is in the mirror image, where the words left and right do
-                not tell. Defaults to None (see :class:`OpenVocabularyEstimator`).
+            mirror_names (Sequence[str], optional): What each is in the mirror image. Defaults to None, what the words
+                left and right say.
 
         Raises:
             ValueError: If there are none, one is empty, or one makes too long a prompt for the text encoder.
         """
         own = self.prompt_learner.keypoint_names
         names = spell_as(own, check_names(names))
-        mirror_names = mirror_names and spell_as(own, check_names(mirror_names))
+        mirror_names = spell_as(own, mirror_names or map(mirrored, names))
         with torch.no_grad():
-            self.prompt_learner.encode_prompts(self.prompt_learner.new_texts([*names, *(mirror_names or ())]))
+            self.prompt_learner.encode_prompts(self.prompt_learner.new_texts([*names, *mirror_names]))
         self.asked_names, self.mirror_names = names, mirror_names
 
     def forward(self, feats: tuple[Tensor, Tensor, Tensor], names: Sequence[str] | None = None) -> Tensor:
@@ -201,7 +201,7 @@ class OpenVocabularyHead(AskedCLAMPHead):
         return losses
 
 
-def spell_as(known: Sequence[str], names: Sequence[str]) -> list[str]:
+def spell_as(known: Sequence[str], names: Iterable[str]) -> list[str]:
     """Return names, those that are known but for case and spaces as these are written: 'Left_Eye' is 'left eye'."""
     spelling = {name.lower(): name for name in known}
     return [spelling.get(' '.join(name.lower().replace('_', ' ').split()), name) for name in names]

@@ -65,17 +65,15 @@ class TopdownHeatmapEstimator(TopdownPoseEstimator):
 class OpenVocabularyEstimator(TopdownHeatmapEstimator):
     """The estimator for heads that are asked by name, such as :class:`OpenVocabularyHead`.
 
-    In its flip test, the mirror image is asked for the mirrored names: those that the head was told, else those of the
-    data set's flip pairs, and of a keypoint that these leave alone its name with left and right exchanged, "right hock"
-    for "left hock", whether or not that is among the names asked for.
+    In its flip test, the mirror image is asked for the mirrored names, whether or not these are among the names asked
+    for: those that came with the names, and for the names of the config, which are a data set's, those of its flip
+    pairs. A name without a pair is asked for with left and right exchanged, "right hock" for "left hock".
     """
 
     def flip_test(self, inputs: Tensor, flip_indices: Sequence[int] | None = None) -> Tensor:
         """Return heatmaps as the class says; the arguments are those of :meth:`TopdownHeatmapEstimator.flip_test`."""
         names = self.head.asked_names
-        if (mirrors := self.head.mirror_names) is None:
-            own = flip_indices is not None and len(flip_indices) == len(names)
-            mirrors = mirror_names(names, flip_indices if own else range(len(names)))
+        mirrors = self.head.mirror_names or mirror_names(names, flip_indices)
         both = list(dict.fromkeys([*names, *mirrors]))  # prompts are kept for one list
         feats = self.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
         heatmaps, flipped = self.head(feats, both).float().unflatten(0, (2, -1))  # (B, all names, H', W')

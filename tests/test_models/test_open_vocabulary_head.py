@@ -4,11 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 
-from clamp.datasets.keypoint_choice import describe_names
 from clamp.keypoint_names import mirrored
 from clamp.models.open_vocabulary_head import spell_as
 from tests.conftest import NAMES, tiny_clip, tiny_head
@@ -33,13 +31,9 @@ def estimator(kind: str = 'vit', **kwargs) -> torch.nn.Module:
     return MODELS.build(model).eval()
 
 
-def predict(model: torch.nn.Module, kind: str, images: torch.Tensor, names: list | None = None) -> list:
-    """Predict; with names, as on a data set of these."""
-    samples = packed_samples(kind, len(images))
-    for sample in samples if names else ():
-        sample.set_metainfo(dict(flip_indices=parse_pose_metainfo(describe_names(names))['flip_indices']))
+def predict(model: torch.nn.Module, kind: str, images: torch.Tensor) -> list:
     with torch.no_grad():
-        return model.predict(images, samples)
+        return model.predict(images, packed_samples(kind, len(images)))
 
 
 def test_heatmaps_by_hand():
@@ -117,7 +111,7 @@ def test_every_part_gets_a_gradient():
 def test_flip_test_asks_the_mirror_image_for_the_mirrored_names(head_type, names):
     model, images = estimator(type=head_type), torch.randn(2, 3, 32, 32)
     model.head.set_keypoint_names(names)
-    found = predict(model, 'vit', images, names)
+    found = predict(model, 'vit', images)
     assert [pose.pred_instances.keypoints.shape for pose in found] == [(1, len(names), 2)] * 2
     assert [pose.pred_instances.keypoint_scores.shape for pose in found] == [(1, len(names))] * 2
     with torch.no_grad():
@@ -130,14 +124,13 @@ def test_flip_test_asks_the_mirror_image_for_the_mirrored_names(head_type, names
 
 @pytest.mark.parametrize('told', [False, True])
 def test_sides_that_words_do_not_tell(told):
-    """They are the data set's flip pairs, [1, 0, 2], or what the head is told."""
+    """Of the config's names, the data set's flip pairs, [1, 0, 2], tell; of others, what the head is told."""
     names, mirrors = ['Auge links', 'Auge rechts', 'Schwanz'], ['Auge rechts', 'Auge links', 'Schwanz']
-    model, images = estimator(type='OpenVocabularyHead'), torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 32, 32)
+    model = estimator(type='OpenVocabularyHead', test_names=None if told else names)
     if told:
-        names, mirrors = names[:2], mirrors[:2]  # not as many as the data set's
+        names, mirrors = names[::-1], mirrors[::-1]  # in another order than the data set's pairs
         model.head.set_keypoint_names(names, mirrors)
-    else:
-        model.head.set_keypoint_names(names)
     found = predict(model, 'vit', images)
     with torch.no_grad():
         straight = model.head(model.extract_feat(images), names)
