@@ -92,7 +92,8 @@ def check_resumable(path: str, runner: Runner | None = None) -> None:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is cut short, of another model or optimiser, or one of weights alone.
+        ValueError: If it is cut short, of another model or optimiser, or one of weights alone; or the config has
+            another learning rate or weight decay, which the checkpoint's would replace.
     """
     checkpoint = check_checkpoint(path, runner and runner.model)
     lacking = [name for name in NEEDED if name not in checkpoint]
@@ -104,15 +105,22 @@ def check_resumable(path: str, runner: Runner | None = None) -> None:
         )
     if runner is None:
         return
-    saved, now = (
-        [len(group['params']) for group in groups]
-        for groups in (checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups)
-    )
+    groups = checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups
+    saved, now = ([len(group['params']) for group in each] for each in groups)
     if saved != now:
         raise ValueError(
             f'{path} is of a training with {len(saved)} groups of {sum(saved)} parameters, this one has {len(now)} of '
             f'{sum(now)}: optim_wrapper is another. Use the config that is beside the checkpoint.'
         )
+    scaled = (runner.cfg.get('auto_scale_lr') or {}).get('enable')  # MMEngine scales later
+    for name in ('weight_decay',) if scaled else ('lr', 'weight_decay'):
+        old, new = ([group.get(f'initial_{name}', group.get(name)) for group in each] for each in groups)
+        if old != new:
+            before, after = next(pair for pair in zip(old, new) if pair[0] != pair[1])
+            raise ValueError(
+                f'{path} is of a training with {name} {before:g}, the config says {after:g}, which would be without '
+                f'effect: what is resumed keeps its own. For another, start anew: --cfg-options load_from={path}'
+            )
 
 
 class WholeFileBackend(LocalBackend):
@@ -158,6 +166,8 @@ class SafeCheckpointHook(CheckpointHook):
             runner.val_loop.run()
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
+        if type(self.file_backend) is not LocalBackend:
+            return super()._save_checkpoint_with_step(runner, step, meta)
         kept, outdated = getattr(self, 'keep_ckpt_ids', None), []  # None: all are kept
         if kept is not None and (not kept or kept[-1] != step):
             outdated = [kept.popleft()] if len(kept) == kept.maxlen else []

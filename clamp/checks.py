@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from .combined_checks import check_absent, check_evaluator, check_parts
 from .datasets import coco, door
-from .datasets.metainfo import annotation_path, dataset_metainfo, parts_of, put_in_order
+from .datasets.metainfo import annotation_path, dataset_metainfo, dataset_of, parts_of, put_in_order
 from .datasets.split_sources import find_sources
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
@@ -95,12 +95,12 @@ def check_config(cfg: Config, splits: tuple[str, ...]) -> None:
             different annotations.
     """
     for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        if loader and any('ann_file' in dataset for dataset in parts_of(loader.dataset)):
-            check_keypoint_number(cfg.model, loader.dataset)
-            check_parts(loader.dataset)
-            for dataset in parts_of(loader.dataset):
-                check_data(dataset, test=split != 'train', combined='datasets' in loader.dataset)
+        whole = dataset_of(cfg, split)
+        if whole and any('ann_file' in dataset for dataset in parts_of(whole)):
+            check_keypoint_number(cfg.model, whole)
+            check_parts(whole)
+            for dataset in parts_of(whole):
+                check_data(dataset, test=split != 'train', combined='datasets' in whole)
             check_evaluator(cfg, split)
     if 'train' in splits:
         check_targets(cfg)
@@ -141,13 +141,13 @@ def check_sizes(model: dict) -> None:
 
 
 def check_targets(cfg: Config) -> None:
-    """Check that the targets, drawn by the data preprocessor or by the pipeline, are of the head's codec.
+    """Check that the targets, drawn by the data preprocessor or by the pipeline, are of the head's codec and names.
 
     Raises:
-        ValueError: If nobody draws them, or they are of another codec.
+        ValueError: If nobody draws them, or they are of another codec or of other names.
     """
     codec = cfg.model.head.get('decoder')
-    steps = {step['type']: step for step in cfg.train_dataloader.dataset.get('pipeline', [])}
+    steps = {step['type']: step for step in dataset_of(cfg, 'train').get('pipeline', [])}
     places = {}
     if 'GenerateTarget' in steps:
         places['encoder of GenerateTarget'] = steps['GenerateTarget']['encoder']
@@ -156,6 +156,13 @@ def check_targets(cfg: Config) -> None:
     for place, found in places.items():
         if found != codec:
             raise ValueError(f'{place} is {found}, model.head.decoder is {codec}. Both are the codec of the data set.')
+    named = cfg.model.get('data_preprocessor', {}).get('keypoint_names')  # that of open-vocabulary heads has them
+    own = cfg.model.head.get('prompt_learner', {}).get('keypoint_names')
+    if named is not None and (cfg.model.head.type != 'OpenVocabularyHead' or list(named) != list(own)):
+        raise ValueError(
+            f'model.data_preprocessor makes targets of {", ".join(named)} for an OpenVocabularyHead, but model.head is '
+            f'a {cfg.model.head.type} of {", ".join(own or ["no names"])}. Both take keypoint_names of the data set.'
+        )
 
 
 def check_keypoint_number(model: dict, dataset: dict) -> None:
@@ -175,6 +182,8 @@ def check_keypoint_number(model: dict, dataset: dict) -> None:
         return
     k_head = model.head.out_channels
     names = model.head.get('prompt_learner', {}).get('keypoint_names')
+    if twice := [name for name in names or () if names.count(name) > 1]:
+        raise ValueError(f'keypoint_names has {twice[0]!r} twice. A keypoint is known by its name: give each its own.')
     if k_data == k_head == (k_data if names is None else len(names)):
         return
     raise ValueError(

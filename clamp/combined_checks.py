@@ -3,6 +3,7 @@
 import os.path as osp
 
 from mmengine.config import Config
+from mmpose.registry import METRICS
 
 from .datasets.metainfo import annotation_path, dataset_metainfo, dataset_of, parts_of
 
@@ -55,7 +56,8 @@ def check_evaluator(cfg: Config, split: str) -> None:
     """Check that loader and evaluator read the same annotations: the metric counts every image of its own file.
 
     Raises:
-        ValueError: If they do not.
+        ValueError: If they do not, the loader leaves out a part of what the metric counts, or the best checkpoint goes
+            by what is not measured.
     """
     evaluators, dataset = cfg.get(f'{split}_evaluator') or [], dataset_of(cfg, split)
     if not evaluators:
@@ -86,3 +88,48 @@ def check_evaluator(cfg: Config, split: str) -> None:
                     f'{split}_dataloader reads {path}, but {split}_evaluator reads {metric.ann_file}. AP would be '
                     'wrong: name the same file in both.'
                 )
+    every = [metric for of_dataset in metrics.values() for metric in of_dataset]
+    if any(metric.get('ann_file') for metric in every):
+        check_whole(cfg, split)
+    if split == 'val':
+        check_save_best(cfg, list(metrics) if by_name else [prefix_of(metric) for metric in every])
+
+
+def check_whole(cfg: Config, split: str) -> None:
+    """Check that a loader leaves no animal out, which COCO's metric would count as missed.
+
+    Raises:
+        ValueError: If it does.
+    """
+    loader, whole = cfg[f'{split}_dataloader'], dict(indices=None, sample_interval=1)
+    cuts = [f'{split}_dataloader.{name}' for name in ('drop_last', 'num_batch_per_epoch') if loader.get(name)]
+    for part in parts_of(dataset_of(cfg, split)):
+        cuts += [name for name, value in whole.items() if part.get(name, value) != value]
+    if cuts:
+        raise ValueError(
+            f'{cuts[0]} leaves animals out of the {split} that the metric counts as missed: AP would be wrong. Take a '
+            'smaller annotation file: `tools/make_splits.py holdout` makes one.'
+        )
+
+
+def prefix_of(metric: dict) -> str | None:
+    """Return the first part of the names of what a metric of a config measures; None if it has none."""
+    return metric.get('prefix') or getattr(METRICS.get(metric['type']), 'default_prefix', None)
+
+
+def check_save_best(cfg: Config, measured: list[str | None]) -> None:
+    """Check that what the best checkpoint goes by is measured, as far as its first part tells.
+
+    Raises:
+        ValueError: If it is not: MMEngine would find that out after the first validation.
+    """
+    best = cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best')
+    for name in [best] if isinstance(best, str) else best or ():
+        first = name.rpartition('/')[0] and name.split('/')[0]
+        others = {getattr(each, 'default_prefix', None) for each in METRICS.module_dict.values()} - {None}
+        if name != 'auto' and first not in measured and (None not in measured or first in others):
+            known = ', '.join(f'{prefix}/...' for prefix in measured if prefix) or 'names without such a prefix'
+            raise ValueError(
+                f'default_hooks.checkpoint.save_best={name!r} is nothing that val_evaluator measures ({known}). Name '
+                'one of these, or set it to None.'
+            )

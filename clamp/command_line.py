@@ -14,6 +14,9 @@ from pathlib import Path
 
 from .pretrained import find_model, is_hub_id
 
+# before torch is imported: on a busy CPU, threads that spin while they wait slow each other down several times
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 
 class Options(argparse.Action):
     """MMEngine's action for ``--cfg-options``, with one line for what is not of the form KEY=VALUE."""

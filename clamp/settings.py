@@ -49,7 +49,13 @@ def override(cfg: Config, options: dict) -> None:
         ValueError: If an option or a setting would be without effect, or a count is out of range.
     """
     check_options(cfg, options)
-    cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options)
+    except (AttributeError, TypeError, KeyError) as error:  # MMEngine replaces dicts in lists alone
+        raise ValueError(
+            f'The options {", ".join(options)} cannot be put into the config: a number or word in a list has no name '
+            'of its own. Give the whole list.'
+        ) from error
     check_settings(cfg)
 
 

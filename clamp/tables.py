@@ -80,7 +80,11 @@ def fold_row(row: dict, fold: str | None) -> dict:
     group = '_'.join(filter(None, (Path(row['config']).stem, row.get('variant'))))
     if fold is None:
         return row | dict(key=group, group=group)
-    filled = {key: row[key].replace('{fold}', fold) for key in ('test', 'make') if isinstance(row.get(key), str)}
+
+    def fill(value: str | list[str]) -> str | list[str]:
+        return value.replace('{fold}', fold) if isinstance(value, str) else [fill(each) for each in value]
+
+    filled = {key: fill(row[key]) for key in ('test', 'make') if row.get(key)}
     return row | filled | dict(key=f'{group}_{fold}', group=group, fold=fold)
 
 

@@ -126,12 +126,37 @@ def test_another_optimiser_is_refused(tmp_path):
     path = str(
         save(tmp_path / 'epoch_1.pth', FULL | dict(state_dict=model.state_dict(), optimizer=optimizer.state_dict()))
     )
-    check_resumable(path, SimpleNamespace(model=model, optim_wrapper=SimpleNamespace(optimizer=optimizer)))
-    other = torch.optim.SGD(model.parameters(), lr=1)
+
+    def check(optimizer, **auto_scale_lr):
+        cfg = dict(auto_scale_lr=auto_scale_lr)
+        check_resumable(path, SimpleNamespace(model=model, cfg=cfg, optim_wrapper=SimpleNamespace(optimizer=optimizer)))
+
+    check(optimizer)
     with pytest.raises(
         ValueError, match='with 2 groups of 2 parameters, this one has 1 of 2: optim_wrapper is another'
     ):
-        check_resumable(path, SimpleNamespace(model=model, optim_wrapper=SimpleNamespace(optimizer=other)))
+        check(torch.optim.SGD(model.parameters(), lr=1))
+
+
+def test_what_is_resumed_keeps_its_learning_rate_and_says_so(tmp_path):
+    """The optimiser's state has it, and would replace that of the config without a word."""
+    model = torch.nn.Linear(2, 3)
+    saved = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=0.1)
+    torch.optim.lr_scheduler.LinearLR(saved, 0.001)  # a warm-up: lr is not that of the config
+    assert saved.param_groups[0]['lr'] == 0.0005
+    path = str(save(tmp_path / 'epoch_1.pth', FULL | dict(state_dict=model.state_dict(), optimizer=saved.state_dict())))
+
+    def check(lr: float, weight_decay: float = 0.1, **auto_scale_lr):
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=weight_decay)
+        cfg = dict(auto_scale_lr=auto_scale_lr)
+        check_resumable(path, SimpleNamespace(model=model, cfg=cfg, optim_wrapper=SimpleNamespace(optimizer=optimizer)))
+
+    check(0.5)
+    check(0.1, enable=True)  # scaled when the training begins
+    with pytest.raises(ValueError, match=r'training with lr 0.5, the config says 0.1, .*load_from='):
+        check(0.1)
+    with pytest.raises(ValueError, match=r'training with weight_decay 0.1, the config says 0, '):
+        check(0.5, 0)
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):

@@ -118,6 +118,64 @@ def test_loader_and_evaluator_must_name_the_same_file(cfg, tmp_path):
     check_config(cfg, ('train', 'val'))
 
 
+@pytest.mark.parametrize(
+    'cut', [dict(drop_last=True), dict(num_batch_per_epoch=1), dict(indices=1), dict(sample_interval=2)]
+)
+def test_an_evaluation_of_a_part_is_refused(cfg, cut):
+    """COCO's metric counts all images of its file: those left out would be missed."""
+    loader = cfg.test_dataloader
+    (loader.dataset if cut.keys() & {'indices', 'sample_interval'} else loader).update(cut)
+    with pytest.raises(ValueError, match=rf'{next(iter(cut))} leaves animals out of the test that the metric counts'):
+        check_config(cfg, ('test',))
+    cfg.test_evaluator = dict(type='PCKAccuracy')  # measures what it is given
+    check_config(cfg, ('test',))
+
+
+def test_the_best_checkpoint_goes_by_what_is_measured(cfg):
+    check_config(cfg, ('val',))
+    for evaluator, prefixes in (
+        (dict(cfg.val_evaluator, prefix='demo'), 'demo/...'),
+        (dict(type='PCKAccuracy'), 'names without such a prefix'),
+        ([dict(type='PCKAccuracy', prefix='pck'), dict(type='AUC')], 'pck/...'),
+    ):
+        changed = copy.deepcopy(cfg)
+        changed.val_evaluator = evaluator
+        with pytest.raises(ValueError, match=rf"save_best='coco/AP' is nothing that val_evaluator .*\({prefixes}\)"):
+            check_config(changed, ('val',))
+        for best in ('auto', None, 'PCK' if 'such' in prefixes else f'{prefixes[:-3]}PCK'):
+            changed.default_hooks.checkpoint.save_best = best
+            check_config(changed, ('val',))
+
+
+def test_a_repeated_data_set_is_checked_as_one_that_is_not(cfg):
+    inner = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    check_config(cfg, ('train',))
+    inner.ann_file = 'annotations/nothing.json'
+    with pytest.raises(FileNotFoundError, match=r'nothing\.json is not there'):
+        check_config(cfg, ('train',))
+
+
+def test_a_name_twice_is_named(cfg):
+    cfg.model.head.prompt_learner.keypoint_names[3] = cfg.model.head.prompt_learner.keypoint_names[2]
+    with pytest.raises(ValueError, match="keypoint_names has 'nose' twice"):
+        check_config(cfg, ('train',))
+
+
+def test_targets_of_other_names_than_the_heads_are_refused(cfg):
+    names = list(cfg.model.head.prompt_learner.keypoint_names)
+    cfg.model.data_preprocessor = dict(
+        type='OpenVocabularyDataPreprocessor', codec=cfg.model.head.decoder, keypoint_names=names
+    )
+    with pytest.raises(ValueError, match=r'but model\.head is a CLAMPHead of'):
+        check_targets(cfg)
+    cfg.model.head.type = 'OpenVocabularyHead'
+    check_targets(cfg)
+    cfg.model.data_preprocessor.keypoint_names = ['left orb', *names[1:]]
+    with pytest.raises(ValueError, match=r'of left orb, .* but model\.head is a OpenVocabularyHead of left eye'):
+        check_targets(cfg)
+
+
 def test_clip_weights_are_needed_for_training_alone(cfg):
     for backbone, text_encoder in ((True, False), (False, True)):
         changed = copy.deepcopy(cfg)

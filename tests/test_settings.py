@@ -30,6 +30,15 @@ def read(*options: str) -> Config:
 
 
 @pytest.mark.parametrize(
+    'option',
+    ['model.data_preprocessor.mean.0=1.0', 'model.backbone.input_size.0=128', 'train_dataloader.dataset.pipeline.0=x'],
+)
+def test_a_part_of_a_list_that_has_no_name_is_refused(option):
+    with pytest.raises(ValueError, match=f'{option.split("=")[0]} cannot be put into the config.* whole list'):
+        read(option)
+
+
+@pytest.mark.parametrize(
     ('option', 'meant'),
     [
         (

@@ -20,8 +20,6 @@ import warnings
 from pathlib import Path
 from statistics import median
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-
 from clamp.command_line import at_least, output_file
 
 MODELS = [f'ap10k/{name}' for name in ('clamp_vitb', 'simplebaseline_vitb', 'clamp_r50', 'simplebaseline_r50')]

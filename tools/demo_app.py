@@ -13,8 +13,6 @@ import os
 import sys
 from tempfile import TemporaryDirectory
 
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio reads it when it is imported
 
 

@@ -9,12 +9,8 @@ docs/novel_keypoints.md says what they are.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
-
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from clamp.command_line import Options, input_file, output_file
 
@@ -163,6 +159,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         check_checkpoint(args.checkpoint)
+        if any(hook.get('type') == 'EMAHook' for hook in cfg.get('custom_hooks', ())):
+            raise ValueError('An EMAHook tests other weights than those that are asked: take it out of custom_hooks.')
         cfg.load_from, cfg.resume = args.checkpoint, False
         cfg.work_dir = cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}'
         runner = Runner.from_cfg(cfg)

@@ -8,14 +8,10 @@ model takes any name. What is written has been compared with PyTorch.
 import argparse
 import importlib.util
 import logging
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
 

@@ -27,7 +27,7 @@ from clamp.checks import check_config, check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
-from clamp.datasets.metainfo import annotation_path, dataset_metainfo
+from clamp.datasets.metainfo import annotation_path, dataset_metainfo, dataset_of
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
@@ -53,7 +53,13 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
-        check_data(cfg.train_dataloader.dataset)
+        for split in ('train', 'test'):
+            dataset = dataset_of(cfg, split)
+            if 'ann_file' not in dataset:
+                raise ValueError(f'{args.config} has no one data set for {split}: name the config of one.')
+            if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
+                raise ValueError(f'{args.config} takes some of the keypoints of its file: name the config of all.')
+        check_data(dataset_of(cfg, 'train'))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     pose = mean_pose(read(annotation_path(cfg.train_dataloader.dataset))['annotations'])

@@ -14,9 +14,6 @@ import argparse
 import os
 import sys
 
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-
 from clamp.command_line import Options, at_least, box, output_folder
 from clamp.formats import FORMATS, Source, check_formats, export
 

@@ -8,11 +8,7 @@ The folder has the weights (safetensors), the config (JSON) and a model card. No
 """
 
 import argparse
-import os
 import sys
-
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from clamp.command_line import Options, input_file, input_path, output_folder
 

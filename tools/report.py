@@ -5,12 +5,8 @@ python tools/report.py CONFIG CHECKPOINT --against OTHER_CONFIG OTHER_CHECKPOINT
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
-
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from clamp.command_line import Options, at_least, check_model, config_or_model, input_file, model_names, output_file
 

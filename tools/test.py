@@ -10,9 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-
 from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
 
 
@@ -148,7 +145,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if not exported:
             check_checkpoint(args.checkpoint, runner.model)
-    except ValueError as error:
+        _ = runner.test_loop  # built here: a metric may refuse its config
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     if args.out:
         runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')

@@ -12,9 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-# on a busy CPU, threads of torch that spin while they wait slow each other down several times
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-
 from clamp.command_line import Options, input_file
 
 
@@ -86,6 +83,11 @@ def load_config(args: argparse.Namespace) -> Config:
         lacks_bfloat16 = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
         cfg.optim_wrapper.type = 'AmpOptimWrapper' if lacks_bfloat16 else 'BFloat16OptimWrapper'
     if args.compile:
+        more = cfg.model.get('data_preprocessor') or {}
+        if more.get('auxiliary') is not None or (more.get('absent') or {}).get('words'):
+            raise ValueError(
+                '--compile is for the K names alone: model.data_preprocessor adds auxiliary or absent ones.'
+            )
         cfg.merge_from_dict({'default_hooks.compile': dict(type='CompileHook', enable=True)})
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -138,6 +140,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if cfg.get('load_from'):
         check_resumable(cfg.load_from, runner) if cfg.resume else check_start(cfg.load_from, runner.model)
+    _ = runner.val_loop  # built now: a metric may refuse its config
     return runner
 
 

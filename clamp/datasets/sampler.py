@@ -19,6 +19,10 @@ class SeededIndex(int):
         self.seed = seed
         return self
 
+    def __mod__(self, number: int) -> 'SeededIndex':
+        """Return the place in a data set that is repeated, with the seed of the index: another in each repetition."""
+        return type(self)(int(self) % number, self.seed)
+
     def __reduce__(self):
         return type(self), (int(self), self.seed)
 

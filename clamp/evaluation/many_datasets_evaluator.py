@@ -2,6 +2,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
@@ -61,7 +62,9 @@ class ManyDatasetsEvaluator(MultiDatasetEvaluator):
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Return all that was measured, by data set and name, and write it into the log as one table."""
-        if empty := [name for name, metrics in self.metrics_dict.items() if not any(m.results for m in metrics)]:
+        tested = {name for name, metrics in self.metrics_dict.items() if any(m.results for m in metrics)}
+        tested = set().union(*all_gather_object(tested))  # of all processes, one of which may have had none
+        if empty := [name for name in self.metrics_dict if name not in tested]:
             raise ValueError(f'No animal of the data set {empty[0]} was tested: its file has none that can be.')
         values = super().evaluate(size)
         print_log(f'\n{as_table(values)}', 'current')

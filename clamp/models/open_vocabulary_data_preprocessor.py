@@ -32,6 +32,9 @@ class OpenVocabularyDataPreprocessor(HeatmapDataPreprocessor):
         absent (dict, optional): Arguments of :class:`AbsentNames`. None leaves them out: what is unlabelled or outside
             of the crop has no target.
         **kwargs: Of :class:`HeatmapDataPreprocessor`.
+
+    Raises:
+        ValueError: If a word for what is not there is a keypoint's name, and as the two classes say.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class OpenVocabularyDataPreprocessor(HeatmapDataPreprocessor):
         self.keypoint_names = check_names(keypoint_names)
         self.auxiliary = None if auxiliary is None else AuxiliaryKeypoints(self.keypoint_names, **auxiliary)
         self.absent = None if absent is None else AbsentNames(**absent)
+        if self.absent and (both := set(self.absent.words) & set(self.keypoint_names)):
+            raise ValueError(f'absent.words has {", ".join(sorted(both))}, which the animals have: a keypoint_name.')
 
     def _draw_targets(self, keypoints: Tensor, weights: Tensor) -> list[SimpleNamespace]:
         names = self.keypoint_names

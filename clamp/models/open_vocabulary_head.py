@@ -203,8 +203,12 @@ class OpenVocabularyHead(AskedCLAMPHead):
 
 def spell_as(known: Sequence[str], names: Iterable[str]) -> list[str]:
     """Return names, those that are known but for case and spaces as these are written: 'Left_Eye' is 'left eye'."""
-    spelling = {name.lower(): name for name in known}
-    return [spelling.get(' '.join(name.lower().replace('_', ' ').split()), name) for name in names]
+
+    def plain(name: str) -> str:
+        return ' '.join(name.lower().replace('_', ' ').split())
+
+    spelling = {plain(name): name for name in known}
+    return [name if name in known else spelling.get(plain(name), name) for name in names]
 
 
 def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:

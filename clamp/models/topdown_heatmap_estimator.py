@@ -68,7 +68,18 @@ class OpenVocabularyEstimator(TopdownHeatmapEstimator):
     In its flip test, the mirror image is asked for the mirrored names, whether or not these are among the names asked
     for: those that came with the names, and for the names of the config, which are a data set's, those of its flip
     pairs. A name without a pair is asked for with left and right exchanged, "right hock" for "left hock".
+
+    Raises:
+        ValueError: If the head is no such head.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not hasattr(self.head, 'asked_names'):
+            raise ValueError(
+                f'OpenVocabularyEstimator asks its head by name, but {type(self.head).__name__} is none for that: take '
+                'OpenVocabularyHead or AskedCLAMPHead, or the TopdownHeatmapEstimator.'
+            )
 
     def flip_test(self, inputs: Tensor, flip_indices: Sequence[int] | None = None) -> Tensor:
         """Return heatmaps as the class says; the arguments are those of :meth:`TopdownHeatmapEstimator.flip_test`."""

@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from clamp.datasets.mean_pose import mean_pose
 from tests.conftest import load_tool
@@ -17,3 +20,17 @@ def test_the_pose_is_put_into_a_box_whose_area_counts():
     [result] = load_tool('mean_pose').predict(np.array([[0.25, 0.5]]), [annotation])
     assert result['keypoints'] == [20, 25, 1]
     assert result['bbox'] == annotation['bbox']  # of which COCO takes the area
+
+
+@pytest.mark.parametrize(
+    ('config', 'reason'),
+    [
+        ('animalpose/clamp_lite0-minilm_novel', 'takes some of the keypoints of its file'),
+        ('union/clamp_lite0-minilm_demo-animalpose', 'has no one data set for train'),
+    ],
+)
+def test_a_config_of_other_keypoints_than_its_file_has_is_refused(config, reason, monkeypatch):
+    tool = load_tool('mean_pose')
+    monkeypatch.setattr(tool, 'check_config', lambda cfg, splits: None)  # the data may not be here
+    with pytest.raises(SystemExit, match=reason):
+        tool.main([str(Path(__file__).parents[2] / f'configs/{config}.py')])

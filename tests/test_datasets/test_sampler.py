@@ -29,6 +29,12 @@ def test_an_index_reaches_a_worker_with_its_seed():
     assert [10, 11][SeededIndex(1, (0,))] == 11
 
 
+def test_a_repeated_data_set_keeps_the_seed():
+    """MMEngine's RepeatDataset takes the index modulo the number of samples."""
+    place = SeededIndex(7, (1, 2, 7)) % 5
+    assert (place, place.seed) == (2, (1, 2, 7))
+
+
 @pytest.fixture
 def image(tmp_path) -> str:
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((2, 2, 3), np.uint8))

@@ -48,6 +48,11 @@ def test_auxiliary_keypoints_by_hand():
     assert (heatmaps[:, 5] == 0).all()
 
 
+def test_a_keypoint_is_no_word_for_what_is_not_there():
+    with pytest.raises(ValueError, match=r'absent\.words has nose, which the animals have'):
+        prepare(absent=dict(words=['wing', 'nose']))
+
+
 def test_pairs_are_drawn_for_each_step():
     assert len(prepare(auxiliary={})[0]) == 4 + 6  # all pairs of four
     torch.manual_seed(1)

@@ -227,3 +227,9 @@ def test_names_trained_on_are_known_however_they_are_spelt():
         'left eye',
         'hoof',
     ]
+    assert spell_as(['left_eye', 'Nose Tip'], ['left eye', 'Left_Eye', 'left_eye', 'nose tip']) == [
+        'left_eye',
+        'left_eye',
+        'left_eye',
+        'Nose Tip',
+    ]

@@ -24,6 +24,12 @@ def test_predictions_are_mmposes_with_half_the_passes(kind, flip_test):
     assert passes == ([3, 3, 6] if flip_test else [3, 3])
 
 
+def test_a_head_that_is_not_asked_by_name_is_refused():
+    config = dict(type='OpenVocabularyEstimator', backbone=dict(type='ResNet', depth=18))
+    with pytest.raises(ValueError, match='asks its head by name, but HeatmapHead is none for that'):
+        MODELS.build(config | dict(head=dict(type='HeatmapHead', in_channels=512, out_channels=2)))
+
+
 @pytest.mark.parametrize('flip_test', [True, False])
 def test_prediction_in_half_precision(kind, flip_test):
     codec = msra_codec(kind)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from clamp.tables import choose, read_tables, statistics, summarize, to_markdown
+from clamp.tables import choose, fold_row, read_tables, statistics, summarize, to_markdown
 from tests.conftest import load_tool
 from tests.test_protocols import header_command
 
@@ -125,6 +125,11 @@ def folded_table() -> dict:
         dict(name='Ours', group='ours', key=f'ours_{fold}', fold=fold, test=f'{fold}.json') for fold in ('cat', 'dog')
     ]
     return dict(title='Folds', metrics=['AP', 'novel/PCK'], folds=['cat', 'dog'], rows=rows)
+
+
+def test_a_fold_is_in_all_commands_of_its_row():
+    row = fold_row(dict(config='a/b.py', test='{fold}.json', make=['make {fold} {seed}', 'check {fold}']), 'cat')
+    assert (row['key'], row['test'], row['make']) == ('b_cat', 'cat.json', ['make cat {seed}', 'check cat'])
 
 
 def test_a_table_with_folds_has_their_means():

@@ -20,6 +20,7 @@ from tests.conftest import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+NOVEL = REPOSITORY / 'configs/animalpose/openvocab_lite0-minilm_novel.py'
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,9 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     assert config('--no-validate').val_dataloader is None
     assert config('--amp').optim_wrapper.type == 'BFloat16OptimWrapper'
     assert [config(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
+    drawn = [str(NOVEL), '--compile', '--cfg-options', 'model.data_preprocessor.auxiliary.number=1']
+    with pytest.raises(ValueError, match='--compile is for the K names alone'):
+        train.load_config(train.parse_args(drawn))
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
     test = load_tool('test')
