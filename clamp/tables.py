@@ -204,8 +204,8 @@ def to_markdown(summary: dict) -> str:
     commits = sorted({start['commit'] for run in runs for start in run['starts']})
     brackets = "; the paper's number in brackets" if any(row['paper'] for row in rows) else ''
     notes = [f'Mean ± sample standard deviation over the seeds, last epoch, in percent{brackets}.']
-    if 'means' in summary:
-        notes.append(f'Each is the {rows[0]["test"]}.')
+    if 'means' in summary and len(tests) == 1:  # else a column says it
+        notes.append(f'Each is the {tests[0]}.')
     for file, digest in sorted({tuple(run['data']['test'].values()) for run in runs}):
         notes.append(f'Tested on `{file}` (SHA-256 {digest[:12]}).')
     notes += [f'Commit {commit}.' for commit in commits]

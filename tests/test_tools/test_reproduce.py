@@ -148,6 +148,8 @@ def test_a_table_with_folds_has_their_means():
     assert '| Ours | ours | 0 1 | 40.0 ± 14.1 | - |' in to_markdown(summary)
     assert 'Each is the mean of cat, dog.' in to_markdown(summary)
     assert '| Ours | ours | - | - | - |' in to_markdown(summarize(folded_table(), {}))
+    other = dict(row, test='mean of cat')  # by --rows; then a column says what each is the mean of
+    assert 'Each is' not in to_markdown(summary | dict(means=[row, other]))
 
 
 def test_folds_are_rows_of_one_group(tmp_path):
