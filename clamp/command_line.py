@@ -164,7 +164,7 @@ def model_names(tested: list[list[str]]) -> list[str]:
     if len(set(pairs)) < len(pairs):
         raise ValueError(f'{" ".join(tested[0])} is given twice: compare two models.')
     ways = (
-        lambda config, _: config.stem,
+        lambda config, _: config.parent.name if config.name == 'config.json' else config.stem,  # of a published model
         lambda config, _: f'{config.parent.name}/{config.stem}',
         lambda config, checkpoint: f'{config.stem} {checkpoint.stem}',
         lambda config, checkpoint: f'{config.stem} {checkpoint.parent.name}/{checkpoint.stem}',

@@ -11,13 +11,16 @@ ORIENTATION = 0x0112  # of EXIF; from 5 on, the image lies on its side
 
 
 def decode(path: str | os.PathLike, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
-    """Return an image as OpenCV decodes it, uint8, (H, W, 3) BGR or as ``flags`` say; None if it cannot.
+    """Return an image as OpenCV decodes it, uint8, (H, W, 3) BGR or as ``flags`` say; None if it cannot or will not.
 
     Raises:
         OSError: If the file cannot be opened.
     """
     content = np.fromfile(path, np.uint8)  # cv2.imread crashes on a name that is no UTF-8
-    return cv2.imdecode(content, flags) if content.size else None
+    try:
+        return cv2.imdecode(content, flags) if content.size else None
+    except cv2.error:  # a size that a damaged header claims
+        return None
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -63,14 +66,19 @@ def is_heic(path: str | os.PathLike) -> bool:
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
-    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says."""
-    return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says; of 16 bits the upper 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I;16'):  # which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.array(image.convert('RGB'))
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int] | None:
     """Return an image's width and height in pixels as OpenCV, and so MMPose, loads it; None if it cannot be read."""
     try:
         with Image.open(path) as image:
-            return image.size[::-1] if image.getexif().get(ORIENTATION, 1) >= 5 else image.size
+            lies = image.getexif().get(ORIENTATION, 1) >= 5
+            # a TIFF's size is that of the turned image already, and an AVIF is not turned
+            return image.size[::-1] if lies and image.format not in ('TIFF', 'AVIF') else image.size
     except Exception:  # of any kind, as broken files are
         return None

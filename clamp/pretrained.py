@@ -7,6 +7,7 @@ Where something is written is not read.
 """
 
 import json
+import mimetypes
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -90,8 +91,10 @@ def weights_of(folder: Path) -> Path:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name that is on no disk here looks like OWNER/NAME on the hub."""
-    return bool(HUB_ID.fullmatch(name)) and not Path(name).exists() and not name.endswith(FILES_OF_OTHERS)
+    """Whether a name that is on no disk here looks like OWNER/NAME on the hub, and not like a file."""
+    is_media = (mimetypes.guess_type(name)[0] or '').startswith(('image/', 'video/'))
+    is_file = is_media or name.endswith(FILES_OF_OTHERS)
+    return bool(HUB_ID.fullmatch(name)) and not Path(name).exists() and not is_file
 
 
 def find_model(name: str, checkpoint: str | None = None, revision: str | None = None) -> tuple[str, str]:

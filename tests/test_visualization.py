@@ -31,7 +31,7 @@ POINTS = np.array([[10, 10], [50, 10], [30, 30], [30, 55]])
 
 @pytest.mark.parametrize('names', [('L_Eye', 'R_Eye'), ('left_eye', 'right_eye'), ('eye left', 'eye right')])
 def test_sides_follow_from_pairs_and_names(names):
-    metainfo = METAINFO | dict(keypoint_id2name=dict(enumerate([*names, 'Nose', 'Left-over'])))
+    metainfo = METAINFO | dict(keypoint_id2name=dict(enumerate([*names, 'Nose', 'Collar'])))
     assert keypoint_sides(metainfo) == ['left', 'right', 'middle', 'middle']
 
 
@@ -60,12 +60,18 @@ def test_a_pose_is_drawn_where_and_as_it_is():
     assert (draw_pose(image, POINTS * np.nan, METAINFO) == 100).all()
 
 
-def test_scores_and_alpha_are_opacities():
+def test_a_side_without_its_partner_has_its_colour():
+    names = ['left hock', 'hoof', 'R_Paw']
+    metainfo = dict(num_keypoints=3, flip_indices=[0, 1, 2], keypoint_id2name=dict(enumerate(names)))
+    assert keypoint_sides(metainfo) == ['left', 'middle', 'right']
+
+
+def test_scores_are_opacities():
     image = np.full((64, 64, 3), 100, np.uint8)
-    drawn = draw_pose(image, POINTS, METAINFO, scores=np.array([0.5, 0, 1, 7]), alpha=0.5)
-    assert drawn[10, 10] == pytest.approx(100 + 0.5 * 0.7 * (np.array(SIDE_COLOURS['left']) - 100), abs=1)
-    assert drawn[10, 50] == pytest.approx(100 + 0.5 * 0.4 * (np.array(SIDE_COLOURS['right']) - 100), abs=1)
-    assert drawn[55, 30] == pytest.approx(100 + 0.5 * (np.array(SIDE_COLOURS['middle']) - 100), abs=1)
+    drawn = draw_pose(image, POINTS, METAINFO, scores=np.array([0.5, 0, 1, 7]))
+    assert drawn[10, 10] == pytest.approx(100 + 0.7 * (np.array(SIDE_COLOURS['left']) - 100), abs=1)
+    assert drawn[10, 50] == pytest.approx(100 + 0.4 * (np.array(SIDE_COLOURS['right']) - 100), abs=1)
+    assert drawn[55, 30] == pytest.approx(100 + (np.array(SIDE_COLOURS['middle']) - 100), abs=1)
 
 
 def test_a_white_line_on_white_has_a_black_edge():

@@ -151,9 +151,14 @@ def build_crops(name: str, root: Path) -> Path:
     return root.parent / 'crops'
 
 
+def ours(args: argparse.Namespace) -> str:
+    """Return the first of the models that is not MMPose's."""
+    return next((name for name in args.models if name != 'mmpose'), MODELS[0])
+
+
 def compare_data(args: argparse.Namespace, root: Path, crops: Path) -> list[dict]:
     """Time the train pipelines stage by stage in one process: MMPose's, ours, and ours from crops."""
-    sources = [('mmpose', 'mmpose', root), ('ours', args.models[0], root), ('crops', args.models[0], crops)]
+    sources = [('mmpose', 'mmpose', root), ('ours', ours(args), root), ('crops', ours(args), crops)]
     datasets = {
         label: benchmark.build_dataset(benchmark.load_config(config_path(name), '', data, 1).train_dataloader)
         for label, name, data in sources
@@ -251,7 +256,7 @@ def main(argv: list[str] | None = None) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'images')
         benchmark.make_images(root, args.images)
-        crops = build_crops(args.models[0], root) if {'data', 'loader'} & set(args.sections) else None
+        crops = build_crops(ours(args), root) if {'data', 'loader'} & set(args.sections) else None
         sections = dict(
             step=('Training step', lambda: compare_models(args, root, train=True)),
             inference=('Inference with flip test', lambda: compare_models(args, root, train=False)),

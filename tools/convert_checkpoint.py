@@ -29,13 +29,12 @@ if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import Tensor
 
 import clamp.register
-from clamp.checks import check_checkpoint
+from clamp.checks import check_checkpoint, read_file
 
 CONFIG = 'configs/ap10k/clamp_{}_released.py'
 
@@ -148,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
         config = args.config or find_config(released)
         converted, unknown = convert(released)
         init_default_scope('mmpose')
-        check_entries(converted, unknown, MODELS.build(Config.fromfile(config).model))
+        check_entries(converted, unknown, MODELS.build(read_file(config).model))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     meta = dict(converted_from=os.path.basename(args.released), clamp_version=clamp.__version__)

@@ -157,16 +157,15 @@ def check_swallowed(args: argparse.Namespace) -> None:
     Raises:
         ValueError: If one does.
     """
-    for option in ('prompts', 'keypoints'):
-        for text in getattr(args, option) or ():
+    for option in ('prompts', 'keypoints', 'detector'):
+        taken = getattr(args, option) or ()
+        for text in [taken] if isinstance(taken, str) else taken:
             if (
                 Path(text).is_file()
                 or Path(text).suffix.lower() in IMAGES + VIDEOS
                 or (os.sep in text and os.path.exists(text))
             ):
-                raise ValueError(
-                    f'--{option} takes all that follows it, {text} too: write the inputs before --{option}.'
-                )
+                raise ValueError(f'--{option} takes what follows it, {text} too: write the inputs before --{option}.')
 
 
 def batches(frames: Iterator[Frame], most: int) -> Iterator[list[Frame]]:
@@ -189,7 +188,10 @@ def find_boxes(
     skipped: list[str],
     follower: Follower | None = None,
 ) -> Iterator[Frame]:
-    """Put boxes into the frames that have none; name and leave out those whose boxes do not fit."""
+    """Put boxes into the frames that have none; name and leave out boxes that do not fit, and images without another.
+
+    Frames of a video stay, so that its pictures and tables keep their time.
+    """
     for frame in frames:
         height, width = frame.image.shape[:2]
         if detector:
@@ -198,13 +200,18 @@ def find_boxes(
             frame.boxes = follower.boxes(frame)
         elif frame.boxes is None:
             frame.boxes = given or [[0, 0, width, height]]
-        try:
-            frame.boxes = check_boxes(frame.boxes)
-            for one in frame.boxes:
-                clip_box(one, width, height)
-        except ValueError as error:
-            skipped.append(f'{frame.name}: {error}')
-        else:
+        fitting = []
+        for place, one in enumerate(frame.boxes):
+            try:
+                clip_box(check_boxes([one])[0], width, height)
+            except ValueError as error:
+                skipped.append(f'{frame.name}: {error}')
+            else:
+                fitting.append(place)
+        nothing_fits = len(frame.boxes) > 0 and not fitting
+        frame.category_ids = [frame.category_ids[place] for place in fitting] if frame.category_ids else []
+        frame.boxes = check_boxes([frame.boxes[place] for place in fitting])
+        if frame.number is not None or not nothing_fits:
             yield frame
 
 
@@ -230,12 +237,15 @@ def predict(
         writer.flush()
 
 
-def export_formats(args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list) -> None:
-    """Write the files of other programs that --format asks for."""
-    known = {
-        as_text(one.name): Source(one.path, frame_rate(one.path)) if one.is_video else Source(one.path)
-        for one in sources
-    }
+def export_formats(
+    args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list, lengths: dict[str, int]
+) -> None:
+    """Write the files of other programs that --format asks for; a video is known by its name in the table."""
+    known = {as_text(one.name): Source(one.path.absolute()) for one in sources if not one.is_video}
+    for one in sources:
+        name = as_text(one.name)
+        if name in lengths:
+            known[name] = Source(one.path.absolute(), frame_rate(one.path), lengths[name])
     export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], known)
 
 
@@ -265,7 +275,8 @@ def main(argv: list[str] | None = None) -> None:
         look = dict(pictures=not args.no_pictures, min_score=args.score_threshold, labels=args.labels)
         with PredictionWriter(args.out, predictor, args.prompts, skipped, **look) as writer:
             predict(predictor, frames, args.prompts, args.batch_size, writer, tracking, follower)
-        export_formats(args, predictor, sources)
+        if args.format and writer.num_frames:
+            export_formats(args, predictor, sources, writer.lengths)
     except KeyboardInterrupt:
         if not args.out.exists() or not os.listdir(args.out):
             sys.exit('\nstopped; nothing is written')

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     notes = Notes(name, args.description, args.license, args.metrics, args.picture)
     try:
         publish(read_config(args.config, args.cfg_options), args.checkpoint, args.folder, notes, args.half)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     size = sum(path.stat().st_size for path in args.folder.iterdir())
     print(f'{size / 1e6:.1f} MB: {args.folder.resolve()}')

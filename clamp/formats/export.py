@@ -20,10 +20,13 @@ class Source:
     Attributes:
         path (Path): The video, or the image.
         rate (float): Of a video, frames per second. Defaults to 25.
+        frames (int): Of a video, how many it has. Defaults to 0: as many as the table has, which ends with the last one
+            that shows an animal.
     """
 
     path: Path
     rate: float = 25.0
+    frames: int = 0
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -70,8 +73,9 @@ def export(
 
     check_formats(formats)
     folder, written = Path(predictions).parent, []
-    for tracks in read_tracks(predictions):
-        known = [(sources or {}).get(name, Source(Path(name))) for name in tracks.images or [tracks.name]]
+    sources = sources or {}
+    for tracks in read_tracks(predictions, {name: source.frames for name, source in sources.items()}):
+        known = [sources.get(name, Source(Path(name))) for name in tracks.images or [tracks.name]]
         for name in formats:
             if name == 'nwb' and tracks.images:
                 continue  # it holds time series

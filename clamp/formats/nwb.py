@@ -1,5 +1,6 @@
 """Neurodata Without Borders: time series of poses, with the extension ndx-pose."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -29,7 +30,7 @@ def write_nwb(tracks: Tracks, path: Path, links: Sequence[Sequence[int]], video:
 
     started = datetime.fromtimestamp(video.stat().st_mtime if video.exists() else 0, timezone.utc)
     file = NWBFile(f'Poses of animals in {video.name}, predicted by CLAMP', str(uuid.uuid4()), started)
-    names = [name.replace('/', ' or ') for name in tracks.keypoint_names]  # a / would open a group
+    names = [re.sub('[/:]', ' or ', name) for name in tracks.keypoint_names]  # a / would open a group, NWB has no :
     skeleton = Skeleton(name='animal', nodes=names, edges=np.array(links, np.uint8).reshape(-1, 2))
     behavior = file.create_processing_module('behavior', 'poses')
     behavior.add(Skeletons(skeletons=[skeleton]))

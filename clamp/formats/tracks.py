@@ -26,11 +26,13 @@ class Tracks:
     points: np.ndarray
 
 
-def read_tracks(path: str | Path) -> list[Tracks]:
+def read_tracks(path: str | Path, lengths: dict[str, int] | None = None) -> list[Tracks]:
     """Read what ``tools/predict.py`` wrote.
 
     Args:
         path (str | Path): Its ``predictions.csv``, of a run that was cut off too.
+        lengths (dict[str, int], optional): Of videos, how many frames they have at least. Defaults to None: each ends
+            with the last frame that shows an animal.
 
     Returns:
         list[Tracks]: A video each, and all images together.
@@ -50,18 +52,18 @@ def read_tracks(path: str | Path) -> list[Tracks]:
             if row['score']:  # the last line may be cut off
                 sources.setdefault(row['file'] if row['frame'] else '', []).append(row)
     try:
-        return [_tracks(name, rows) for name, rows in sources.items()]
+        return [_tracks(name, rows, (lengths or {}).get(name, 0)) for name, rows in sources.items()]
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path} cannot be read as predictions: {error}') from error
 
 
-def _tracks(name: str, rows: Sequence[dict]) -> Tracks:
+def _tracks(name: str, rows: Sequence[dict], length: int) -> Tracks:
     images = [] if name else list(dict.fromkeys(row['file'] for row in rows))
     places = {image: place for place, image in enumerate(images)}
     frames = [int(row['frame']) if name else places[row['file']] for row in rows]
     individuals = sorted({row['animal'] for row in rows}, key=int)
     keypoints = list(dict.fromkeys(row['keypoint'] for row in rows))
-    points = np.full((max(frames) + 1, len(individuals), len(keypoints), 3), np.nan)
+    points = np.full((max(length, max(frames) + 1), len(individuals), len(keypoints), 3), np.nan)
     for frame, row in zip(frames, rows):
         place = frame, individuals.index(row['animal']), keypoints.index(row['keypoint'])
         points[place] = float(row['x']), float(row['y']), float(row['score'])

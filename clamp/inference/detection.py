@@ -5,10 +5,12 @@ import urllib.error
 import numpy as np
 import torch
 import torchvision
-from mmengine.device import get_device
+
+from .device import check_device
 
 # of the 80 classes of COCO
 ANIMALS = ('bird', 'cat', 'dog', 'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe')
+MOST_OVERLAP = 0.7  # IoU of boxes of two animals
 
 
 class AnimalDetector:
@@ -34,7 +36,7 @@ class AnimalDetector:
             raise ValueError(f'{weights} does not hold the weights of fasterrcnn_resnet50_fpn_v2.') from error
         self.classes = [known.meta['categories'].index(name) for name in ANIMALS]
         self.score_threshold = score_threshold
-        self.device = torch.device(device or get_device())
+        self.device = check_device(device)
         self.model.to(self.device).eval()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -50,7 +52,10 @@ class AnimalDetector:
         with torch.inference_mode():
             found = self.model([pixels])[0]
         of_animals = torch.isin(found['labels'], torch.tensor(self.classes, device=self.device))
-        corners = found['boxes'][of_animals & (found['scores'] >= self.score_threshold)].cpu().numpy()
+        wanted = of_animals & (found['scores'] >= self.score_threshold)
+        boxes, scores = found['boxes'][wanted], found['scores'][wanted]
+        # torchvision's is for each class: one animal may be a cow and a sheep
+        corners = boxes[torchvision.ops.nms(boxes, scores, MOST_OVERLAP)].cpu().numpy()
         return np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
 
 

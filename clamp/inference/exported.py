@@ -45,7 +45,8 @@ class ExportedPredictor:
         self, images: Sequence[Image], boxes: Sequence[np.ndarray | None] | None = None, batch_size: int = 32
     ) -> list[list[Pose]]:
         """Predict the poses of all animals of some images: see :meth:`PosePredictor.__call__`."""
-        poses: list[list[Pose]] = [[] for _ in check_list(images)]
+        images = check_list(images)
+        poses: list[list[Pose]] = [[] for _ in images]
         crops = ((index, box, *self._crop(pixels, box)) for index, pixels, box in animals(images, boxes))
         for batch in batched(crops, batch_size):
             pixels = np.stack([crop for *_, crop in batch]).transpose(0, 3, 1, 2)  # (B, 3, H, W)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .sources import CocoBoxes
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
-STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts')  # they do not say how many frames they have
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.3gp', *STREAMS)
+STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts', '.mkv', '.webm', '.wmv')  # they do not say how many frames they have
+VIDEOS = ('.mp4', '.avi', '.mov', '.m4v', '.3gp', *STREAMS)
 OTHERS = ('.gif', '.jp2', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.psd', '.svg', '.flv', '.ogv')
 MPEG4_RATE = 65535  # the largest numerator of frames per second that the codec takes
 
@@ -118,8 +118,10 @@ def _read_video(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
     while (read := video.read())[0]:
         yield number, rate, cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
         number += 1
-    if (number < declared and path.suffix.lower() not in STREAMS) or not number:
-        raise ValueError(f'{path} cannot be read to its end: {number} of {declared} frames.')
+    if not number:
+        raise ValueError(f'{path} cannot be read as a video.')
+    if number < declared and path.suffix.lower() not in STREAMS:
+        raise ValueError(f'{path} ended after {number} of the {declared} frames that it declares: cut off, or trimmed.')
 
 
 def _open_video(path: Path) -> cv2.VideoCapture:

@@ -68,15 +68,15 @@ def batched(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-def check_list(images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images.
+def check_list(images: Iterable[Image]) -> list[Image]:
+    """Return the images as a list.
 
     Raises:
         ValueError: If it is one image: a path is a sequence too, and so is an array.
     """
     if isinstance(images, PIL.Image.Image | str | os.PathLike) or getattr(images, 'ndim', 4) == 3:
         raise ValueError('images should be a list: predictor([image]), and boxes=[[box]] for the box of one animal.')
-    return images
+    return list(images)
 
 
 def load_image(image: Image) -> np.ndarray:

@@ -5,7 +5,6 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
@@ -18,6 +17,7 @@ from ..keypoint_names import mirror_names
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..pretrained import default_model, find_model
 from ..settings import override
+from .device import check_device
 from .pose import Image, Pose, animals, batched, check_list, clip_box
 from .score_map import ScoreMap, cells_to_image
 
@@ -75,7 +75,7 @@ class PosePredictor:
         else:
             self.model = MODELS.build(self.cfg.model)
             check_checkpoint(checkpoint, self.model)  # the weights are in the model then
-        self.model.to(device or get_device()).eval()
+        self.model.to(check_device(device)).eval()
 
     @classmethod
     def from_pretrained(
@@ -137,7 +137,8 @@ class PosePredictor:
         Raises:
             FileNotFoundError, ValueError: If an image cannot be read, or an array or a box is malformed.
         """
-        poses: list[list[Pose]] = [[] for _ in check_list(images)]
+        images = check_list(images)
+        poses: list[list[Pose]] = [[] for _ in images]
         for indices, crop_boxes, batch in self._batches(images, boxes, batch_size):
             with torch.inference_mode():
                 samples = self.model.test_step(batch)
@@ -166,7 +167,8 @@ class PosePredictor:
             ValueError: If the model has no prompts, or a text makes too long a prompt; and as :meth:`__call__`.
         """
         texts = self.check_texts(self.keypoint_names if texts is None else texts)
-        maps: list[list[ScoreMap]] = [[] for _ in check_list(images)]
+        images = check_list(images)
+        maps: list[list[ScoreMap]] = [[] for _ in images]
         for indices, _, batch in self._batches(images, boxes, batch_size):
             with torch.inference_mode():
                 data = self.model.data_preprocessor(batch, False)

@@ -84,7 +84,9 @@ def find_sources(inputs: Sequence[str], boxes: CocoBoxes | None = None) -> tuple
     for text in inputs:
         base = Path(text)
         if base.is_dir():
-            files = [path for path in sorted(base.rglob('*')) if path.is_file()]
+            # by glob, which follows links to folders and leaves out hidden files, such as the ._a.jpg of a Mac
+            inside = map(base.joinpath, sorted(glob.glob('**', root_dir=base, recursive=True)))
+            files = [path for path in inside if path.is_file()]
             named = [(path, path.relative_to(base)) for path in files if path.suffix.lower() in IMAGES + VIDEOS]
             passed += [str(path) for path in files if path.suffix.lower() in OTHERS]
         else:

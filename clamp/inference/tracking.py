@@ -237,5 +237,6 @@ class Follower:
         return self.box
 
     def update(self, frame: Frame, poses: list[Pose]) -> None:
-        """Take the pose that was found there."""
-        self.box = box_around(poses[0], *frame.image.shape[1::-1])[None]
+        """Take the pose that was found there; none, where the box was outside of the frame."""
+        if poses:
+            self.box = box_around(poses[0], *frame.image.shape[1::-1])[None]

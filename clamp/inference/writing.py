@@ -61,6 +61,7 @@ class PredictionWriter:
         self.folder, self.predictor, self.texts, self.skipped = folder, predictor, texts, skipped
         self.pictures, self.min_score, self.labels = pictures, min_score, labels
         self.num_animals = self.num_frames = 0
+        self.lengths: dict[str, int] = {}  # of videos, by their names in the tables: the number of their frames
         self.source: Source | None = None  # which is being written, and how many animals and frames came before it
         self.before = 0, 0
         self.videos: dict[Path, VideoFile | None] = {}
@@ -93,6 +94,8 @@ class PredictionWriter:
             self.source = frame.source
             self.before = self.num_animals, self.num_frames
         place = (as_text(frame.source.name), '' if frame.number is None else frame.number)
+        if frame.number is not None:
+            self.lengths[place[0]] = frame.number + 1
         for index, (animal, pose) in enumerate(zip(numbers or range(len(poses)), poses)):
             identity = dict(track_id=animal) if numbers else {}
             self.results.write(',\n'[not self.num_animals :] + json.dumps(self._result(frame, index, pose) | identity))

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 
 from ..images import read_image
+from ..keypoint_names import mirrored
 
 if TYPE_CHECKING:
     from mmpose.structures import PoseDataSample
@@ -25,6 +26,7 @@ def keypoint_sides(metainfo: dict) -> list[str]:
     names = [metainfo['keypoint_id2name'][index].lower() for index in range(metainfo['num_keypoints'])]
     sides = []
     for name, other in zip(names, (names[index] for index in metainfo['flip_indices'])):
+        other = mirrored(name) if other == name else other  # asked for without the one of the other side
         letters = next(((a, b) for a, b in zip(name, other) if a != b), None)  # L_Eye, R_Eye: ('l', 'r')
         sides.append({('l', 'r'): 'left', ('r', 'l'): 'right'}.get(letters, 'middle'))
     return sides
@@ -36,7 +38,6 @@ def draw_pose(
     metainfo: dict,
     visible: np.ndarray | None = None,
     scores: np.ndarray | None = None,
-    alpha: float = 1.0,
     radius: int | None = None,
 ) -> np.ndarray:
     """Return the image with a skeleton over it, edged in black: left orange, right blue, the middle white.
@@ -48,7 +49,6 @@ def draw_pose(
         visible (np.ndarray, optional): (K,), true for the keypoints to draw. Defaults to None, all of them.
         scores (np.ndarray, optional): (K,), the less certain a keypoint is, the fainter: from 1, opaque, to 0, of the
             opacity ``FAINTEST``. Defaults to None, all of them opaque.
-        alpha (float): Opacity of the whole drawing, in [0, 1]. Defaults to 1.
         radius (int, optional): Of a keypoint, in pixels; lines are as wide. Defaults to None, a 60th of the pose.
 
     Returns:
@@ -58,7 +58,7 @@ def draw_pose(
     if not visible.any():
         return image.copy()
     certain = np.ones(len(keypoints)) if scores is None else np.clip(np.asarray(scores, float), 0, 1)
-    opacity = 255 * alpha * (FAINTEST + (1 - FAINTEST) * certain)
+    opacity = 255 * (FAINTEST + (1 - FAINTEST) * certain)
     sides = keypoint_sides(metainfo)
     radius = radius or max(2, round(np.ptp(keypoints[visible], axis=0).max() / 60))
     points = [tuple(map(int, point)) for point in np.where(visible[:, None], keypoints, 0).round()]

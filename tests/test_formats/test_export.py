@@ -46,6 +46,13 @@ def test_predictions_are_read(predictions, expected):
     assert video.keypoint_names == images.keypoint_names == NAMES
 
 
+def test_a_video_has_the_frames_after_its_last_animal_too(predictions, expected):
+    video, images = read_tracks(predictions, {'clip.mp4': 7, 'a.jpg': 0})
+    np.testing.assert_array_equal(video.points, np.concatenate([expected, np.full((2, 2, 3, 3), np.nan)]))
+    assert len(images.points) == 2
+    assert len(read_tracks(predictions, {'clip.mp4': 3})[0].points) == 5
+
+
 def test_of_a_run_that_was_cut_off_all_but_the_last_line_is_read(predictions, expected):
     text = predictions.read_text()
     predictions.write_text(text[: text.index('a.jpg') - 8])  # in the middle of the video's last keypoint

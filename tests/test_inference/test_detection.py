@@ -11,7 +11,7 @@ from clamp.inference.detection import AnimalDetector
 
 @pytest.fixture
 def detector(monkeypatch):
-    """A detector that sees a person, a surer dog, and a doubtful horse."""
+    """A detector that sees a person, a sure dog, which may be a sheep, and a doubtful horse."""
 
     class Found(torch.nn.Module):
         def load_state_dict(self, state_dict):
@@ -21,8 +21,9 @@ def detector(monkeypatch):
         def forward(self, images):
             assert images[0].shape == (3, 10, 20)
             assert images[0].max() <= 1
-            boxes = torch.tensor([[1.0, 2, 11, 8], [0, 0, 4, 6], [2, 2, 3, 3]])
-            return [dict(boxes=boxes, labels=torch.tensor([1, 18, 19]), scores=torch.tensor([0.9, 0.8, 0.3]))]
+            boxes = torch.tensor([[1.0, 2, 11, 8], [0, 0, 4, 6], [2, 2, 3, 3], [0, 0, 4, 5]])
+            scores = torch.tensor([0.9, 0.8, 0.3, 0.6])
+            return [dict(boxes=boxes, labels=torch.tensor([1, 18, 19, 20]), scores=scores)]
 
     monkeypatch.setattr(torchvision.models.detection, 'fasterrcnn_resnet50_fpn_v2', lambda **_: Found())
     monkeypatch.setattr(detection, 'read_weights', lambda known, path: dict(x=1) if path else {})
@@ -33,6 +34,12 @@ def test_only_sure_animals_are_kept(detector):
     image = np.full((10, 20, 3), 255, np.uint8)
     assert detector(device='cpu')(image).tolist() == [[0, 0, 4, 6]]
     assert detector(device='cpu', score_threshold=0.2)(image).tolist() == [[0, 0, 4, 6], [2, 2, 1, 1]]
+
+
+def test_a_device_that_is_not_there_is_one_error(detector):
+    for device in ('gpu', 'cuda:77'):
+        with pytest.raises(ValueError, match=f'The device {device} cannot be used: '):
+            detector(device=device)
 
 
 def test_weights_of_another_model(detector):

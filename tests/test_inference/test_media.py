@@ -1,11 +1,12 @@
 import sys
+import zlib
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from clamp.images import read_image
+from clamp.images import image_size, read_image, to_rgb
 from clamp.inference.media import _frame_rate, count_frames, read_frames
 from clamp.inference.sources import find_sources
 
@@ -48,6 +49,44 @@ def test_images_and_videos_are_one_stream_and_broken_files_are_named(folder):
         assert frame.image.shape == (16, 24, 3)
         np.testing.assert_allclose(frame.image[8, 12], (255, 0, 0), atol=5)  # RGB
     assert [text.split('/')[-1].split(' ')[0] for text in skipped] == ['broken.jpg', 'cut.mp4']
+
+
+def test_a_video_whose_length_is_an_estimate_is_whole(folder, tmp_path):
+    """Of Matroska, OpenCV makes the number of frames of duration and rate."""
+    write_video(folder / 'c.avi', 3)
+    for ending, said in (('avi', ['ended after 3 of the 5 frames that it declares: cut off, or trimmed']), ('mkv', [])):
+        (tmp_path / f'c.{ending}').write_bytes((folder / 'c.avi').read_bytes())
+        sources, skipped = find_sources([str(tmp_path / f'c.{ending}')])[0], []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr('clamp.inference.media._declared_frames', lambda video: 5)
+            assert len(list(read_frames(sources, skipped))) == 3
+        assert [text.split(f'c.{ending} ')[1].rstrip('.') for text in skipped] == said
+
+
+def test_a_damaged_header_is_a_broken_image(tmp_path):
+    content = bytearray(cv2.imencode('.png', RED)[1].tobytes())
+    content[16:24] = (50000).to_bytes(4, 'big') * 2  # width and height
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, 'big')
+    (tmp_path / 'huge.png').write_bytes(content)
+    with pytest.raises(ValueError, match=r'huge\.png cannot be read as an image'):
+        read_image(tmp_path / 'huge.png')
+
+
+def test_of_16_bits_the_upper_8_are_read_however_they_come(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((4, 4), 40000, np.uint16))
+    assert read_image(tmp_path / 'a.png')[0, 0].tolist() == [156] * 3  # 40000 // 256
+    assert to_rgb(Image.open(tmp_path / 'a.png'))[0, 0].tolist() == [156] * 3
+
+
+@pytest.mark.parametrize('ending', ['jpg', 'png', 'webp', 'tiff', 'avif'])
+def test_the_size_is_that_of_the_image_as_it_is_read(tmp_path, ending):
+    if ending == 'avif' and not features.check('avif'):
+        pytest.skip('this Pillow has no AVIF')
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter clockwise
+    Image.new('RGB', (24, 16)).save(tmp_path / f'a.{ending}', exif=exif)
+    height, width = read_image(tmp_path / f'a.{ending}').shape[:2]
+    assert image_size(tmp_path / f'a.{ending}') == (width, height)
 
 
 def test_unreadable_images(tmp_path):

@@ -193,6 +193,7 @@ def test_images_of_pillow_and_others(predictor):
     poses = [pose for [pose] in predictor([pixels, image, image.convert('RGBA'), turned])]
     for pose in poses[1:]:
         np.testing.assert_array_equal(pose.keypoints, poses[0].keypoints)
+    assert len(predictor(one for one in (pixels, image))) == 2  # a generator, which can be looked at once
     with pytest.raises(ValueError, match="a path, an array or Pillow's, but is a Tensor"):
         predictor([torch.zeros(3, 40, 60)])
 

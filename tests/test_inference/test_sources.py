@@ -27,6 +27,15 @@ def test_folders_files_and_patterns(folder):
     assert [source.name for source in find_sources([str(folder / 'b.png'), str(folder / 'b.png')])[0]] == ['b.png']
 
 
+def test_a_linked_folder_is_looked_into_and_hidden_files_are_not(folder, tmp_path):
+    (tmp_path / 'elsewhere').mkdir()
+    cv2.imwrite(str(tmp_path / 'elsewhere/c.png'), PICTURE)
+    (folder / 'linked').symlink_to(tmp_path / 'elsewhere')
+    (folder / '._a.png').write_bytes(b'of a Mac')
+    names = [source.name for source in find_sources([str(folder)])[0]]
+    assert names == ['a.png', 'b.png', 'linked/c.png', 'sub/a.png']
+
+
 def test_what_cannot_be_meant_is_an_error(folder):
     with pytest.raises(FileNotFoundError, match=r'no image and no video at .*nowhere'):
         find_sources([str(folder / 'nowhere')])

@@ -10,6 +10,7 @@ import pytest
 from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from clamp.formats.tracks import read_tracks
 from clamp.inference import Pose, ScoreMap
 from clamp.inference.media import Frame, Source
 from clamp.inference.writing import PredictionWriter, draw_score_maps
@@ -229,8 +230,9 @@ def test_a_video_begins_with_its_first_frame_that_is_not_skipped(inputs, tmp_pat
 def test_other_formats_have_the_rate_of_a_video_whose_name_a_spreadsheet_would_run(tool, inputs, tmp_path, monkeypatch):
     (inputs / 'v.avi').rename(inputs / '-v.avi')
     asked = {}
+    monkeypatch.setattr(tool, 'check_formats', lambda formats: None)
     monkeypatch.setattr(tool, 'export', lambda table, formats, links, videos: asked.update(videos))
-    run(tool, inputs, tmp_path / 'out', '--no-pictures')
+    run(tool, inputs, tmp_path / 'out', '--no-pictures', '--format', 'dlc')
     [(name, video)] = [(name, source) for name, source in asked.items() if source.path.suffix == '.avi']
     assert name in {row[0] for row in read_csv(tmp_path / 'out/predictions.csv')}  # as the table has it: '-v.avi
     assert video.rate == 10
@@ -315,10 +317,53 @@ def test_a_video_without_animals_is_named(tool, inputs, tmp_path):
     assert read_csv(tmp_path / 'out/predictions.csv')[1:] == []
 
 
-@pytest.mark.parametrize('option', ['--prompts', '--keypoints'])
-def test_an_input_among_the_texts_is_an_error(tool, inputs, tmp_path, option):
-    with pytest.raises(SystemExit, match=rf'{option} takes all that follows it, dog.JPG too: write the inputs before'):
-        run(tool, inputs, tmp_path / 'out', option, 'nose', 'dog.JPG')
+@pytest.mark.parametrize('options', [['--prompts', 'nose'], ['--keypoints', 'nose'], ['--detector']])
+def test_an_input_among_the_texts_is_an_error(tool, inputs, tmp_path, options):
+    with pytest.raises(SystemExit, match=rf'{options[0]} takes what follows it, dog\.JPG too: write the inputs before'):
+        run(tool, inputs, tmp_path / 'out', *options, 'dog.JPG')
+
+
+def test_a_box_that_does_not_fit_is_left_out_and_its_frame_stays(tool, inputs, tmp_path):
+    """Else the pictures and tables of the video would be a frame behind from there on."""
+    boxes = {0: [[0, 0, 20, 20], [70, 0, 9, 9]], 1: [[70, 0, 9, 9]], 2: [[10, 10, 20, 20]]}
+    images = [dict(id=number, file_name='v.avi', frame=number) for number in boxes]
+    animals = [
+        dict(image_id=number, bbox=box, category_id=4 + i) for number in boxes for i, box in enumerate(boxes[number])
+    ]
+    (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=images, annotations=animals)))
+    with pytest.raises(
+        SystemExit, match=r'^2 skipped:\nv\.avi, frame 0: The box .*\nv\.avi, frame 1: The box '
+    ) as error:
+        run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
+    assert '[70.0, 0.0, 9.0, 9.0] (x, y, width, height) is outside the image of 60x40' in str(error.value)
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [(one['frame'], one['bbox'], one['category_id']) for one in results] == [
+        (0, [0, 0, 20, 20], 4),
+        (2, [10, 10, 20, 20], 4),
+    ]
+    video = cv2.VideoCapture(str(tmp_path / 'out/poses/v.avi.mp4'))
+    assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_a_table_has_all_frames_of_a_video(tool, inputs, tmp_path, monkeypatch):
+    images = [dict(id=0, file_name='v.avi', frame=0)]
+    coco = dict(images=images, annotations=[dict(image_id=0, bbox=[0, 0, 20, 20])])
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    asked = {}
+    monkeypatch.setattr(tool, 'export', lambda table, formats, links, videos: asked.update(videos))
+    monkeypatch.setattr(tool, 'check_formats', lambda formats: None)
+    run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'), '--format', 'dlc')
+    assert (asked['v.avi'].path, asked['v.avi'].rate, asked['v.avi'].frames) == (inputs / 'v.avi', 10, 3)
+    [tracks] = read_tracks(tmp_path / 'out/predictions.csv', dict.fromkeys(asked, 3))
+    assert len(tracks.points) == 3
+    assert np.isnan(tracks.points[1:]).all()
+
+
+def test_without_a_frame_the_reason_is_said(tool, tmp_path):
+    (tmp_path / 'empty.png').touch()
+    with pytest.raises(SystemExit, match=r'^1 skipped:\n.*empty\.png cannot be read as an image'):
+        run(tool, tmp_path / 'empty.png', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_large_photographs_are_few_at_once(tool, monkeypatch):
