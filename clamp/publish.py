@@ -77,6 +77,8 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
     exported = checkpoint.endswith('.onnx')
+    if exported and half:
+        raise ValueError('An exported model is published as it is: leave --half out. docs/onnx.md has fp16.')
     model = MODELS.build(onnx_estimator(cfg.model, checkpoint) if exported else cfg.model)
     if not exported:
         check_checkpoint(checkpoint, model)  # loads it

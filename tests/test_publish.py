@@ -91,6 +91,8 @@ def test_half_precision_is_half_as_large_and_must_hold_the_weights(checkpoint, t
         ValueError, match=r'final_layer.bias is not finite in half precision: publish it without --half'
     ):
         publish(Config.fromfile(CONFIG), str(tmp_path / 'large.pth'), tmp_path / 'large', Notes('large'), half=True)
+    with pytest.raises(ValueError, match='An exported model is published as it is: leave --half out'):
+        publish(Config.fromfile(CONFIG), 'model.onnx', tmp_path / 'graph', Notes('graph'), half=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['half', 'large.pth']  # nothing half written
 
 

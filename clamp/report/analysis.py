@@ -171,6 +171,11 @@ def same_animals(run: Run, other: Run) -> Run:
             f'{len(truths[0].keys() & truths[1].keys())} with the same id. Only runs on one annotation file can be '
             'compared: let test_dataloader and test_evaluator of both configs name the same.'
         )
+    if not np.allclose(run.metainfo['sigmas'], other.metainfo['sigmas']):
+        raise ValueError(
+            f'{run.name} and {other.name} were tested with different sigmas, by which OKS goes: give both configs the '
+            'same metainfo.'
+        )
     place = {id_: n for n, id_ in enumerate(other.annotation_ids)}
     order = [place[id_] for id_ in run.annotation_ids]
     return Run(

@@ -105,5 +105,8 @@ def test_runs_on_other_animals_are_not_compared(data_options, checkpoints, tmp_p
     other = type(run)(**vars(run) | dict(name='two', annotation_ids=run.annotation_ids[1:]))
     with pytest.raises(ValueError, match='one and two were tested on different animals'):
         same_animals(run, other)
+    sigmas = dict(run.metainfo, sigmas=2 * run.metainfo['sigmas'])
+    with pytest.raises(ValueError, match='one and two were tested with different sigmas'):
+        same_animals(run, type(run)(**vars(run) | dict(name='two', metainfo=sigmas)))
     backwards = type(run)(**vars(run) | dict(annotation_ids=run.annotation_ids[::-1], keypoints=run.keypoints[::-1]))
     assert (same_animals(run, backwards).keypoints == run.keypoints).all()
