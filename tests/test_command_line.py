@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clamp.command_line import at_least, box, check_printable, inside, model_names, output_file, output_folder
+from clamp.pretrained import is_hub_id
 from tests.conftest import load_tool
 
 
@@ -139,3 +140,8 @@ def test_help_has_an_example(path):
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and 'ArgumentParser' in ast.unparse(node.func)
     ]
     assert any('__doc__' in ast.unparse(parser) and 'RawDescription' in ast.unparse(parser) for parser in parsers)
+
+
+@pytest.mark.parametrize(('name', 'asked'), [('owner/model', True), ('in/dog.PNG', False), ('in/clip.mp4', False)])
+def test_a_mistyped_file_is_not_looked_for_on_the_hub(name, asked):
+    assert is_hub_id(name) == asked
