@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from .combined_checks import check_absent, check_evaluator, check_parts
 from .datasets import coco, door
-from .datasets.metainfo import annotation_path, dataset_metainfo, dataset_of, parts_of, put_in_order
+from .datasets.metainfo import annotation_path, converts_keypoints, dataset_metainfo, dataset_of, parts_of, put_in_order
 from .datasets.split_sources import find_sources
 from .models.clip import check_weights
 from .models.image_towers import image_tower_layout
@@ -157,7 +157,7 @@ def check_targets(cfg: Config) -> None:
         if found != codec:
             raise ValueError(f'{place} is {found}, model.head.decoder is {codec}. Both are the codec of the data set.')
     named = cfg.model.get('data_preprocessor', {}).get('keypoint_names')  # that of open-vocabulary heads has them
-    own = cfg.model.head.get('prompt_learner', {}).get('keypoint_names')
+    own = cfg.model.head.get('prompt_learner', {}).get('keypoint_names') or []
     if named is not None and (cfg.model.head.type != 'OpenVocabularyHead' or list(named) != list(own)):
         raise ValueError(
             f'model.data_preprocessor makes targets of {", ".join(named)} for an OpenVocabularyHead, but model.head is '
@@ -212,7 +212,7 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
         help_ = SPLIT_HELP if '/splits/' in path else DATA_HELP
         raise FileNotFoundError(f'The annotation file {path} is not there (from {osp.abspath(".")}). {help_}')
     check_split(Path(path))
-    takes_some = not combined and any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
+    takes_some = not combined and converts_keypoints(dataset)
     content = coco.load(path)
     coco.refuse(path, coco.inspect(content, None if takes_some else dataset_metainfo(dataset)['num_keypoints']))
     images = content['images']

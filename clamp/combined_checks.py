@@ -124,9 +124,9 @@ def check_save_best(cfg: Config, measured: list[str | None]) -> None:
         ValueError: If it is not: MMEngine would find that out after the first validation.
     """
     best = cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best')
+    others = {getattr(each, 'default_prefix', None) for each in METRICS.module_dict.values()} - {None}
     for name in [best] if isinstance(best, str) else best or ():
-        first = name.rpartition('/')[0] and name.split('/')[0]
-        others = {getattr(each, 'default_prefix', None) for each in METRICS.module_dict.values()} - {None}
+        first = name.split('/')[0] if '/' in name else None
         if name != 'auto' and first not in measured and (None not in measured or first in others):
             known = ', '.join(f'{prefix}/...' for prefix in measured if prefix) or 'names without such a prefix'
             raise ValueError(

@@ -67,7 +67,7 @@ from clamp.checks import read_file
 from clamp.combined_checks import check_evaluator
 from clamp.datasets import coco
 from clamp.datasets.audit import Finding, Part, check, count_species, found
-from clamp.datasets.metainfo import dataset_of, parts_of, raw_metainfo
+from clamp.datasets.metainfo import converts_keypoints, dataset_of, parts_of, raw_metainfo
 from clamp.datasets.shared_images import find_shared, write_list
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -102,7 +102,7 @@ def load(args: argparse.Namespace) -> tuple[list[DataSet], list[Finding]]:
     if any(each.name for each in datasets):
         return datasets, check_evaluators(cfg)
     (_, dataset), *_ = next(iter(configs.values()))
-    if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
+    if converts_keypoints(dataset):
         raise ValueError(
             f'{args.config}: its pipeline takes some of the keypoints (KeypointConverter), and whole annotation '
             'files are checked. Give the config that takes all, or the files by --train and --val, with --metainfo'

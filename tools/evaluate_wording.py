@@ -31,6 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch import nn
@@ -118,6 +119,8 @@ def evaluate(runner: Runner, learner: dict, wordings: dict[str, list[str]]) -> d
     head = runner.model.head
     if isinstance(head, OpenVocabularyHead):
         return evaluate_at_once(runner, wordings)
+    if any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        raise ValueError('An EMAHook tests other weights than those that are asked: take it out of custom_hooks.')
     names, results = asked_names(head), {}
     runner.load_or_resume()
     for way, words in wordings.items():
@@ -159,8 +162,6 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         check_checkpoint(args.checkpoint)
-        if any(hook.get('type') == 'EMAHook' for hook in cfg.get('custom_hooks', ())):
-            raise ValueError('An EMAHook tests other weights than those that are asked: take it out of custom_hooks.')
         cfg.load_from, cfg.resume = args.checkpoint, False
         cfg.work_dir = cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}'
         runner = Runner.from_cfg(cfg)

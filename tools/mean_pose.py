@@ -27,7 +27,7 @@ from clamp.checks import check_config, check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
-from clamp.datasets.metainfo import annotation_path, dataset_metainfo, dataset_of
+from clamp.datasets.metainfo import annotation_path, converts_keypoints, dataset_metainfo, dataset_of
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
@@ -53,20 +53,19 @@ def main(argv: list[str] | None = None) -> None:
     try:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
-        for split in ('train', 'test'):
-            dataset = dataset_of(cfg, split)
+        train, test = (dataset_of(cfg, split) for split in ('train', 'test'))
+        for split, dataset in (('train', train), ('test', test)):
             if 'ann_file' not in dataset:
                 raise ValueError(f'{args.config} has no one data set for {split}: name the config of one.')
-            if any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ())):
+            if converts_keypoints(dataset):
                 raise ValueError(f'{args.config} takes some of the keypoints of its file: name the config of all.')
-        check_data(dataset_of(cfg, 'train'))
+        check_data(train)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    pose = mean_pose(read(annotation_path(cfg.train_dataloader.dataset))['annotations'])
-    truth = CheckedCOCO(annotation_path(cfg.test_dataloader.dataset))
+    pose = mean_pose(read(annotation_path(train))['annotations'])
+    truth = CheckedCOCO(annotation_path(test))
     results = truth.loadRes(predict(pose, list(truth.anns.values())))
-    dataset = cfg.test_dataloader.dataset
-    sigmas = dataset_metainfo(dataset)['sigmas']
+    sigmas = dataset_metainfo(test)['sigmas']
     evaluation = COCOeval(truth, results, 'keypoints', sigmas, use_area=True)
     evaluation.evaluate()
     evaluation.accumulate()

@@ -208,11 +208,11 @@ def find_boxes(
                 skipped.append(f'{frame.name}: {error}')
             else:
                 fitting.append(place)
-        nothing_fits = len(frame.boxes) > 0 and not fitting
+        if frame.number is None and len(frame.boxes) and not fitting:
+            continue
         frame.category_ids = [frame.category_ids[place] for place in fitting] if frame.category_ids else []
         frame.boxes = check_boxes([frame.boxes[place] for place in fitting])
-        if frame.number is not None or not nothing_fits:
-            yield frame
+        yield frame
 
 
 def predict(
@@ -241,11 +241,11 @@ def export_formats(
     args: argparse.Namespace, predictor: PosePredictor | ExportedPredictor, sources: list, lengths: dict[str, int]
 ) -> None:
     """Write the files of other programs that --format asks for; a video is known by its name in the table."""
-    known = {as_text(one.name): Source(one.path.absolute()) for one in sources if not one.is_video}
+    known = {}
     for one in sources:
         name = as_text(one.name)
-        if name in lengths:
-            known[name] = Source(one.path.absolute(), frame_rate(one.path), lengths[name])
+        of_video = (frame_rate(one.path), lengths[name]) if name in lengths else ()
+        known[name] = Source(one.path.absolute(), *of_video)
     export(args.out / 'predictions.csv', args.format, predictor.metainfo['skeleton_links'], known)
 
 

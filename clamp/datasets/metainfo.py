@@ -108,6 +108,11 @@ def dataset_of(cfg: Config, split: str) -> dict:
     return dataset
 
 
+def converts_keypoints(dataset: dict) -> bool:
+    """Whether a data set config's pipeline makes other keypoints of those of its file."""
+    return any(step['type'] == 'KeypointConverter' for step in dataset.get('pipeline', ()))
+
+
 def parts_of(dataset: dict) -> list[dict]:
     """Return the configs of the data sets that a data set config combines; itself if it combines none."""
     return list(dataset['datasets']) if 'datasets' in dataset else [dataset]

@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from ..datasets.metainfo import annotation_path, raw_metainfo
+from ..datasets.metainfo import annotation_path, converts_keypoints, raw_metainfo
 from ..datasets.names import readable, spell_out
 from ..datasets.union import common_names, converter_to
 from ..datasets.vocabulary import canonical
@@ -45,7 +45,7 @@ def measure_on(cfg: Config, other: Config) -> list[str]:
     dataset, trained = other.test_dataloader.dataset, cfg.test_dataloader.dataset
     if 'datasets' in dataset:
         raise ValueError(f'{other.filename} combines data sets: name a config of one of them.')
-    if any(step['type'] == 'KeypointConverter' for step in dataset.pipeline):
+    if converts_keypoints(dataset):
         raise ValueError(f'{other.filename} takes some of its keypoints: name the config that takes all of its file.')
     info, model_info = raw_metainfo(dataset), raw_metainfo(trained)
     names, model_names = names_of(dataset), names_of(trained)

@@ -12,5 +12,7 @@ def check_device(name: str | None = None) -> torch.device:
         device = torch.device(name or get_device())
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f'The device {name} cannot be used: {str(error).splitlines()[0]} Take cpu or cuda.') from error
+        raise ValueError(
+            f'The device {name} cannot be used: take cpu or cuda. ({str(error).splitlines()[0]})'
+        ) from error
     return device
