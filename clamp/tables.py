@@ -49,6 +49,23 @@ class _Table(_OfRows, kw_only=True):
     folds: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
 
 
+class _Result(msgspec.Struct):
+    seed: int
+    config_sha256: str
+    data: dict[str, dict[str, str]]
+    starts: list[dict[str, str]]
+    metrics: dict[str, float]
+
+
+class _SummaryRow(msgspec.Struct):
+    key: str
+    runs: list[_Result]
+
+
+class _Summary(msgspec.Struct):
+    rows: list[_SummaryRow]
+
+
 def read_tables(path: Path) -> dict[str, dict]:
     """Read a file of tables. Each row gets what its table says of all rows, and a ``key``: its name in commands.
 
@@ -106,6 +123,23 @@ def read_record(path: Path, remedy: str, *keys: str) -> dict:
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}). {remedy}, or give another --work-dir.') from error
     return record
+
+
+def read_runs(*paths: Path) -> dict[tuple[str, int], dict]:
+    """Read the runs of tables that :func:`summarize` made: by the row's key and the seed, the result of each.
+
+    Raises:
+        ValueError: If one is no such table.
+    """
+    runs = {}
+    for path in paths:
+        try:
+            summary = json.loads(path.read_bytes())
+            msgspec.convert(summary, _Summary)
+        except ValueError as error:
+            raise ValueError(f'{path} is no table that tools/reproduce.py has written: {error}') from error
+        runs |= {(row['key'], run['seed']): run for row in summary['rows'] for run in row['runs']}
+    return runs
 
 
 def choose(tables: dict[str, dict], name: str, keys: list[str] | None = None) -> dict:

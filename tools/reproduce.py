@@ -9,7 +9,6 @@ docs/reproduce.md says what is kept of a run, and when one is refused; the table
 
 import argparse
 import ctypes
-import hashlib
 import json
 import os
 import platform
@@ -18,7 +17,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -36,6 +34,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by the names that --list shows')
     parser.add_argument('--list', action='store_true', help='list tables and rows, and stop')
     parser.add_argument('--dry-run', action='store_true', help='check everything, say what would be done, and stop')
+    parser.add_argument('--report', action='store_true', help='write the table of the runs that are done, and stop')
+    parser.add_argument(
+        '--also',
+        nargs='+',
+        type=input_file,
+        default=[],
+        metavar='TABLE.json',
+        help='tables whose runs count as done, of another machine or docs/logs/table_*.json; same configs, same data',
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
     parser.add_argument('--tables', type=input_file, default=ROOT / 'tools/tables.json', help='another file of tables')
     parser.add_argument(
@@ -62,88 +69,17 @@ from mmengine.config import Config
 import clamp.register  # noqa: F401
 from clamp.checkpoints import newest_checkpoint
 from clamp.checks import DATA_HELP, check_config, read_file
-from clamp.datasets.metainfo import annotation_path, parts_of
 from clamp.files import write_whole
+from clamp.runs import Run
 from clamp.settings import override
-from clamp.tables import ALL_OF, choose, read_record, read_tables, summarize, to_markdown, to_text
+from clamp.tables import ALL_OF, choose, read_runs, read_tables, summarize, to_markdown, to_text
 
 TRAIN, TEST = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
 LIBC = ctypes.CDLL(None)
 
 
-@dataclass
-class Run:
-    """A row of a table with a seed: one training, and one test of its last epoch.
-
-    Attributes:
-        row (dict): As :func:`clamp.tables.read_tables` returns it.
-        seed (int): Of the training and, where there is a draw, of the draw.
-        cfg (Config): The config with all options, the seed and the environment put in.
-        folder (Path): What is kept: config.py, run.json, train/, test/, train.log, test.log; when done, result.json.
-    """
-
-    row: dict
-    seed: int
-    cfg: Config
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return f'{"/".join(self.folder.parts[-3:-1])} seed {self.seed}'
-
-    @property
-    def is_done(self) -> bool:
-        return (self.folder / 'result.json').is_file()
-
-    @property
-    def annotations(self) -> dict[str, list[str]]:
-        """The annotation files of training and test; several where data sets are combined."""
-        loaders = {part: self.cfg[f'{part}_dataloader'].dataset for part in ('train', 'test')}
-        return {part: [annotation_path(each) for each in parts_of(dataset)] for part, dataset in loaders.items()}
-
-    @property
-    def make_commands(self) -> list[list[str]]:
-        """The commands that make the annotation files; none if they are there, or none can."""
-        if all(Path(file).is_file() for files in self.annotations.values() for file in files):
-            return []
-        make = self.row.get('make', [])
-        commands = [make] if isinstance(make, str) else make
-        return [['python', *shlex.split(command.format(seed=self.seed))] for command in commands]
-
-    def identity(self) -> dict:
-        """What makes this run what it is; a folder begun with another is not gone on with."""
-        return {
-            'config': self.row['config'],
-            'config_sha256': hashlib.sha256(self.cfg.pretty_text.encode()).hexdigest(),
-            'seed': self.seed,
-            'data': {
-                part: {
-                    'file': ALL_OF.join(files),
-                    'sha256': hashlib.sha256(b''.join(Path(file).read_bytes() for file in files)).hexdigest(),
-                }
-                for part, files in self.annotations.items()
-            },
-        }
-
-    def record(self) -> dict:
-        """What run.json has: the identity, and when and where the run was started or gone on with."""
-        path = self.folder / 'run.json'
-        return read_record(path, f'Delete the folder {self.folder}') if path.is_file() else {}
-
-    def result(self) -> dict:
-        """What result.json of a run that is done has: the record, and what was measured."""
-        return read_record(self.folder / 'result.json', 'Delete it, and the run is tested again', 'metrics')
-
-    def to_do(self) -> str:
-        """What is left to do, in words."""
-        epoch, last = newest_checkpoint(self.folder / 'train')[0], self.cfg.train_cfg.max_epochs
-        training = f'train epochs {epoch + 1} to {last}' if epoch < last else ''
-        steps = [*map(shlex.join, self.make_commands), training, 'test']
-        return 'done' if self.is_done else ', '.join(filter(None, steps))
-
-
-def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[Run]:
-    """Read the configs of all runs of a table.
+def plan(table: dict, seeds: list[int], work_dir: Path, options: dict, elsewhere: dict | None = None) -> list[Run]:
+    """Read the configs of all runs of a table; ``elsewhere`` has results of other machines by row and seed.
 
     Raises:
         FileNotFoundError: If a config is not there.
@@ -159,6 +95,7 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict) -> list[R
             cfg = Config(read_file(config).to_dict(), format_python_code=False)
             override(cfg, {'randomness.seed': seed, **row.get('options', {}), **options})
             run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
+            run.elsewhere = (elsewhere or {}).get((row['key'], seed))
             tested_on = ALL_OF.join(map(os.path.normpath, run.annotations['test']))
             if tested_on != ALL_OF.join(map(os.path.normpath, row['test'].split(ALL_OF))):
                 raise ValueError(
@@ -174,7 +111,7 @@ def prepare(run: Run, dry_run: bool = False) -> None:
 
     Raises:
         FileNotFoundError: If data or CLIP's weights are not there.
-        ValueError: If the config cannot be trained, or the folder was begun with another config or other data.
+        ValueError: If the config cannot be trained, or the run was begun with another config or other data.
     """
     commands = run.make_commands
     absent = [word for each in commands for word in each if word.endswith('.json') and not Path(word).is_file()]
@@ -191,25 +128,14 @@ def prepare(run: Run, dry_run: bool = False) -> None:
     else:
         trains_anew = newest_checkpoint(run.folder / 'train')[1] is None  # a checkpoint holds CLIP's weights
         check_config(run.cfg, ('train', 'test') if trains_anew else ('test',))
-    check_record(run)
-
-
-def check_record(run: Run) -> None:
-    """Raise a ValueError if a run's folder was begun with another config or other annotations than now."""
-    recorded, now = run.record(), run.identity()
-    for key, what in (('config_sha256', 'another config'), ('data', 'other annotations')):
-        if recorded and recorded[key] != now[key]:
-            raise ValueError(
-                f'{run.folder} was begun with {what} ({recorded[key]}, now {now[key]}). Delete the folder, or give '
-                f'another --work-dir. {run.folder / "config.py"} is the config that it was begun with.'
-            )
+    run.check_record()
 
 
 def execute(run: Run) -> None:
     """Train and test a run from where it stands, unless it is done. Raises a Timeout if another process does so."""
     run.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(run.folder / 'lock', timeout=0):
-        check_record(run)
+        run.check_record()
         if run.is_done:
             return
         record = {**run.identity(), 'starts': [*run.record().get('starts', ()), environment()]}
@@ -228,7 +154,7 @@ def execute(run: Run) -> None:
         metrics.parent.mkdir(exist_ok=True)
         metrics.unlink(missing_ok=True)  # of a test after which the run was killed
         call(run, TEST, config, checkpoint, '--work-dir', metrics.parent, '--out', metrics)
-        check_record(run)  # a training is long, and annotations may have been made anew
+        run.check_record()  # a training is long, and annotations may have been made anew
         result = {**record, 'checkpoint': str(checkpoint), 'metrics': json.loads(metrics.read_text())}
         write(run.folder / 'result.json', result)
 
@@ -297,13 +223,16 @@ def main(argv: list[str] | None = None) -> None:
             print('\n'.join(to_text(name, choose(tables, name)) for name in ([args.table] if args.table else tables)))
             return
         table = choose(tables, args.table, args.rows)
-        runs = plan(table, sorted(set(args.seeds)), args.work_dir, args.cfg_options)
+        elsewhere = read_runs(*map(Path, args.also))
+        runs = plan(table, sorted(set(args.seeds)), args.work_dir, args.cfg_options, elsewhere)
+        if args.report:
+            runs = [run for run in runs if run.is_done]
         for run in runs:
             prepare(run, args.dry_run)
         if args.dry_run:
             print('\n'.join(f'{run.name}: {run.to_do()}' for run in runs))
             return
-        failed = execute_all(runs)
+        failed = 0 if args.report else execute_all(runs)
         markdown = report(table, runs, args.work_dir / f'table_{args.table}')
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')

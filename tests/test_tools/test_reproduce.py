@@ -271,6 +271,41 @@ def test_a_run_of_another_config_or_other_data_is_refused(workplace, done):
     assert Path('elsewhere/table_demo.md').is_file()
 
 
+def test_runs_of_another_machine_count_as_done(workplace, capsys):
+    reproduce.main([*ONE, '--work-dir', 'there'])
+    calls()
+    both = ['demo', '--seeds', '0', '--also', 'there/table_demo.json']
+    capsys.readouterr()
+    reproduce.main([*both, '--dry-run'])
+    assert capsys.readouterr().out.endswith('demo/clamp_tiny_4-epochs seed 0: done\n')
+    reproduce.main([*both, '--report'])
+    assert calls() == []
+    assert '| SimpleBaseline | simplebaseline_tiny_4-epochs | - | - |' in capsys.readouterr().out
+    tables = [json.loads(Path(path, 'table_demo.json').read_text()) for path in ('work_dirs/reproduce', 'there')]
+    assert tables[0]['rows'][1:] == tables[1]['rows']
+    reproduce.main(both)
+    assert ['clamp_tiny' in line for line in calls()] == [False, False]  # SimpleBaseline's training and test alone
+
+
+def test_runs_of_another_machine_are_of_the_same_config_and_data(workplace):
+    reproduce.main([*ONE, '--work-dir', 'there'])
+    calls()
+    also = ['--also', 'there/table_demo.json']
+    ours = 'clamp_tiny_4-epochs seed 0 in a table of --also'
+    with pytest.raises(SystemExit, match=f'{ours} was begun with another config'):
+        reproduce.main([*ONE, *also, '--cfg-options', 'train_dataloader.batch_size=16'])
+    path = Path('data/demo/annotations/ap10k-val-split1.json')
+    path.write_text(path.read_text() + ' ')
+    with pytest.raises(SystemExit, match=f'{ours} was begun with other annotations .* Leave that table out'):
+        reproduce.main([*ONE, *also])
+    for content in ('', '{}', '{"rows": [{"key": "a", "runs": [{"seed": 0}]}]}'):
+        Path('there/table_demo.json').write_text(content)
+        with pytest.raises(SystemExit, match=r'table_demo\.json is no table that tools/reproduce.py has written: '):
+            reproduce.main([*ONE, *also])
+    assert calls() == []
+    assert not Path('work_dirs').exists()
+
+
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
