@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
 from mmengine.logging import print_log
@@ -51,6 +52,43 @@ def check_launcher(launcher: str) -> None:
     rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
     if launcher == 'pytorch' and 0 < gpus <= rank:
         raise ValueError(f'There is no GPU for process {rank + 1}: this machine has {gpus}. Start as many processes.')
+
+
+def keep_hooks(cfg: Config) -> None:
+    """Put our hooks back where a config's own ``custom_hooks`` has replaced them: a list replaces a list as a whole.
+
+    Without ``EpochSeedHook`` a resumed training would not be what one is that was not cut off, and without MMEngine's
+    ``SyncBuffersHook`` the processes of several GPUs would keep statistics of their own.
+    """
+    hooks = cfg.get('custom_hooks') or []
+    there = [hook.get('type') for hook in hooks if isinstance(hook, dict)]
+    missing = [dict(type=name) for name in ('SyncBuffersHook', 'EpochSeedHook') if name not in there]
+    if missing:
+        cfg.custom_hooks = [*missing, *hooks]
+
+
+def check_loop(cfg: Config) -> None:
+    """Check that a training by iterations saves, logs and schedules by iterations.
+
+    Raises:
+        ValueError: If something counts epochs. It would do so once, at the end, or never.
+    """
+    loop = cfg.train_cfg
+    if loop.get('type') != 'IterBasedTrainLoop' and loop.get('by_epoch', True):
+        return
+    hooks, schedulers = cfg.default_hooks, cfg.get('param_scheduler') or []
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    counts = {
+        'default_hooks.checkpoint.by_epoch': hooks.get('checkpoint', {}).get('by_epoch', True),
+        'default_hooks.logger.log_metric_by_epoch': hooks.get('logger', {}).get('log_metric_by_epoch', True),
+    }
+    counts |= {f'param_scheduler.{n}.by_epoch': each.get('by_epoch', True) for n, each in enumerate(schedulers)}
+    if wrong := [name for name, by_epoch in counts.items() if by_epoch]:
+        raise ValueError(
+            f'The training counts iterations, but {", ".join(wrong)} is True, in effect or by default: no checkpoint '
+            'would be kept before the end, or no learning rate changed. Set it to False, and what it counts (interval, '
+            'begin, end, milestones) to iterations.'
+        )
 
 
 @HOOKS.register_module()

@@ -66,8 +66,14 @@ def is_heic(path: str | os.PathLike) -> bool:
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
-    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says; of 16 bits the upper 8."""
+    """Return an image of Pillow as (H, W, 3), uint8, RGB, turned as its EXIF entry says; of 16 bits the upper 8.
+
+    Raises:
+        ValueError: If its values are 32 bits wide, of which nobody knows what is white.
+    """
     image = ImageOps.exif_transpose(image)
+    if image.mode in ('I', 'F'):
+        raise ValueError(f'An image of Pillow has the mode {image.mode}, 32 bits a pixel: scale it to 0..255, uint8.')
     if image.mode.startswith('I;16'):  # which Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return np.array(image.convert('RGB'))

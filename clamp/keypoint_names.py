@@ -1,7 +1,7 @@
-"""What the name of a keypoint says by itself: its mirror image, by left and right, l and r."""
+"""Names of keypoints: which a head is asked for, how they are spelled, and what each is in the mirror image."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MIRROR = {'left': 'right', 'Left': 'Right', 'LEFT': 'RIGHT', 'l': 'r', 'L': 'R'}
 MIRROR |= {right: left for left, right in MIRROR.items()}
@@ -16,7 +16,32 @@ def mirrored(name: str) -> str:
 
 def mirror_names(names: Sequence[str], flip_indices: Sequence[int]) -> list[str]:
     """Return what each name is in the mirror image: its flip pair's, or if it has none, itself :func:`mirrored`."""
-    return [mirrored(names[i]) if i == other else names[other] for i, other in enumerate(flip_indices)]
+    return [mirrored(name) if i == flip_indices[i] else names[flip_indices[i]] for i, name in enumerate(names)]
+
+
+def mirror_images(names: Sequence[str], own: Sequence[str], flip_indices: Sequence[int]) -> list[str]:
+    """Return what any names are in the mirror image: those among a data set's ``own``, what its flip pairs say.
+
+    Words do not tell the sides in every language, so that a data set's own names have its pairs, chosen or reordered.
+    """
+    pairs = dict(zip(own, mirror_names(own, flip_indices)))
+    return [pairs.get(known) or mirrored(name) for name, known in zip(names, spell_as(own, names))]
+
+
+def spell_as(known: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Return names, those that are known but for case and spaces as these are written: 'Left_Eye' is 'left eye'."""
+
+    def plain(name: str) -> str:
+        return ' '.join(name.lower().replace('_', ' ').split())
+
+    spelling = {plain(name): name for name in known}
+    return [name if name in known else spelling.get(plain(name), name) for name in names]
+
+
+def names_of(head: dict) -> list[str] | None:
+    """Return the names that the head of a config answers for, in the order of its heatmaps; None if it knows none."""
+    names = head.get('test_names') or (head.get('prompt_learner') or {}).get('keypoint_names')
+    return names and list(names)
 
 
 def check_names(names: Sequence[str]) -> list[str]:

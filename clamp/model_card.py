@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from . import __version__
 from .datasets.metainfo import dataset_metainfo, parts_of
+from .keypoint_names import names_of
 
 if TYPE_CHECKING:
     from .publish import Notes
@@ -21,7 +22,7 @@ CARD = """\
 
 # {name}
 
-{description}{method} with {parameters:.1f} M parameters, input {size}, {k} keypoints.
+{description}{method}, input {size}, {k} keypoints.
 It finds the keypoints of one animal in a box around it{paper}.
 {picture}
 ## Use
@@ -34,8 +35,8 @@ predictor = PosePredictor.from_pretrained('path/to/this/folder')  # or its id on
 pose.keypoints, pose.scores  # ({k}, 2) in pixels of the image; ({k},)
 ```
 
-The repository's `tools/predict.py`, `test.py`, `report.py`, `demo_app.py` and `export_onnx.py` take this folder in the
-place of config and checkpoint: `python tools/predict.py FOLDER photo.jpg`.
+The repository's {tools} take this folder in the place of config and checkpoint:
+`python tools/predict.py FOLDER photo.jpg`.
 
 ## Training data
 
@@ -83,14 +84,20 @@ def model_card(
         origin (dict[str, Any]): Of the checkpoint: ``sha256`` and, if known, ``epoch``, ``iter``, ``seed``.
     """
     metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
-    prompts = (cfg.model.head.get('prompt_learner') or {}).get('keypoint_names')
+    prompts = names_of(cfg.model.head)
     size = cfg.model.head.decoder.input_size
+    parts = [type(part).__name__ for part in (model, model.backbone, model.head)]
+    weights = f'{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f} M parameters'
+    tools = '`tools/predict.py`, `test.py`, `report.py`, `demo_app.py` and `export_onnx.py`'
+    if parts[-1] == 'ONNXHead':
+        parts = [part['type'] for part in (cfg.model, cfg.model.backbone, cfg.model.head)]
+        weights, tools = 'an ONNX graph', '`tools/predict.py`, `test.py` and `demo_app.py`'
     return CARD.format(
         front=front_matter(notes.licence),
         name=notes.name,
         description=f'{notes.description.strip()}\n\n' if notes.description else '',
-        method=f'{type(model).__name__} with {type(model.backbone).__name__} and {type(model.head).__name__}',
-        parameters=sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+        method='{} with {} and {}, {}'.format(*parts, weights),
+        tools=tools,
         size='x'.join(map(str, size)),
         paper=PAPER if prompts else '',
         k=metainfo['num_keypoints'],

@@ -80,8 +80,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     if exported and half:
         raise ValueError('An exported model is published as it is: leave --half out. docs/onnx.md has fp16.')
     model = MODELS.build(onnx_estimator(cfg.model, checkpoint) if exported else cfg.model)
-    if not exported:
-        check_checkpoint(checkpoint, model)  # loads it
+    meta = {} if exported else check_checkpoint(checkpoint, model).get('meta', {})  # loads it
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.publish-') as scratch:
         part = Path(scratch) / 'model'
@@ -97,7 +96,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
         for source, name in ((notes.metrics, 'metrics.json'), (notes.picture, picture_name(notes))):
             if source:
                 shutil.copyfile(source, part / name)
-        card = model_card(cfg, model, notes, metrics, picture_name(notes), origin(checkpoint))
+        card = model_card(cfg, model, notes, metrics, picture_name(notes), origin(checkpoint, meta))
         (part / CARD).write_text(card, encoding='utf-8')
         part.chmod(0o755)
         os.replace(part, folder)
@@ -185,10 +184,7 @@ def read_metrics(path: Path | None) -> dict[str, float]:
     return numbers
 
 
-def origin(checkpoint: str) -> dict[str, Any]:
+def origin(checkpoint: str, meta: dict) -> dict[str, Any]:
     """Return what is known of a checkpoint: its SHA-256 and, where MMEngine says them, epoch, iteration and seed."""
-    meta = {}
-    if checkpoint.endswith('.pth'):
-        meta = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True).get('meta', {})
     known = {key: meta[key] for key in ('epoch', 'iter', 'seed') if meta.get(key) is not None}
     return dict(sha256=hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(), **known)

@@ -9,7 +9,8 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config, check_sizes, check_targets
+from clamp.checks import check_checkpoint, check_config
+from clamp.model_checks import check_sizes, check_targets
 from tests.conftest import slow_except
 
 ROOT = Path(__file__).parents[1]
@@ -208,6 +209,9 @@ def test_head_and_image_tower_must_fit():
     cfg.model.backbone.clip.model_name = 'ViT-B-16-quickgelu'
     cfg.model.backbone.input_size = (224, 224)
     with pytest.raises(ValueError, match=r'input_size is \[224, 224\], but should be \[256, 256\]'):
+        check_sizes(cfg.model)
+    cfg.model.backbone = dict(type='ResNet', depth=18)
+    with pytest.raises(ValueError, match=r'CLAMPHead needs the embeddings of an image .* which ResNet has not'):
         check_sizes(cfg.model)
 
 

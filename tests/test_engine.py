@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
@@ -17,6 +18,8 @@ from clamp.engine import (
     EpochSeedHook,
     MatmulPrecisionHook,
     check_launcher,
+    check_loop,
+    keep_hooks,
 )
 
 
@@ -46,6 +49,36 @@ def groups(model: nn.Module, **paramwise_cfg) -> list:
         (group['lr'], group['weight_decay'], [names[id(parameter)] for parameter in group['params']])
         for group in constructor(model).optimizer.param_groups
     )
+
+
+def test_hooks_of_ones_own_do_not_replace_ours():
+    own = dict(type='EMAHook', momentum=0.01)
+    ours = [dict(type='SyncBuffersHook'), dict(type='EpochSeedHook')]
+    for written, expected in (([own], [*ours, own]), ([], ours), ([*ours, own], [*ours, own]), (None, ours)):
+        cfg = Config(dict(custom_hooks=written))
+        keep_hooks(cfg)
+        assert cfg.custom_hooks == expected
+    cfg = Config(dict(custom_hooks=[ours[1], own]))
+    keep_hooks(cfg)
+    assert cfg.custom_hooks == [ours[0], ours[1], own]
+
+
+def test_a_training_by_iterations_counts_nothing_by_epochs():
+    by_iterations = dict(
+        train_cfg=dict(by_epoch=False, max_iters=9),
+        default_hooks=dict(checkpoint=dict(by_epoch=False), logger=dict(log_metric_by_epoch=False)),
+        param_scheduler=[dict(type='MultiStepLR', by_epoch=False)],
+    )
+    check_loop(Config(by_iterations))
+    check_loop(Config(dict(by_iterations, train_cfg=dict(type='IterBasedTrainLoop', max_iters=9))))
+    for change, name in (
+        (dict(default_hooks=dict(checkpoint=dict(), logger=dict(log_metric_by_epoch=False))), 'checkpoint.by_epoch'),
+        (dict(default_hooks=dict(checkpoint=dict(by_epoch=False))), 'logger.log_metric_by_epoch'),
+        (dict(param_scheduler=dict(type='MultiStepLR')), r'param_scheduler\.0\.by_epoch'),
+    ):
+        with pytest.raises(ValueError, match=f'counts iterations, but .*{name} is True'):
+            check_loop(Config(by_iterations | change))
+        check_loop(Config(by_iterations | change | dict(train_cfg=dict(by_epoch=True, max_epochs=2))))
 
 
 def test_groups_without_options():

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
-from clamp.checks import check_keypoint_number, check_sizes, check_targets
 from clamp.combined_checks import check_evaluator
 from clamp.keypoint_names import mirrored
+from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.tables import read_tables
 from tests.conftest import load_tool, read_config_once
 from tests.test_protocols import header_command

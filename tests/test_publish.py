@@ -16,12 +16,15 @@ from safetensors.torch import load_file, save_file
 from clamp import pretrained
 from clamp.checks import read_config
 from clamp.inference import PosePredictor
-from clamp.model_card import training
+from clamp.model_card import model_card, training
+from clamp.models import PromptLearner
 from clamp.pretrained import find_model, read_published_config, split_model
 from clamp.publish import Notes, publish, published_config
 from tests.conftest import load_tool
 
 CONFIG = str(Path(__file__).parents[1] / 'configs/demo/clamp_tiny.py')
+BASELINE = dict(backbone=dict(type='ResNet', depth=18), head=dict(type='HeatmapHead', in_channels=512, out_channels=17))
+ORIGIN = dict(sha256='ab')
 IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
@@ -220,6 +223,48 @@ def test_a_config_that_is_no_plain_data_is_refused(checkpoint, tmp_path):
     with pytest.raises(ValueError, match='cannot be written as plain data'):
         publish(cfg, checkpoint, tmp_path / 'out', Notes('a'))
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_class_of_ones_own_is_refused_before_others_cannot_load_it(checkpoint, tmp_path):
+    @MODELS.register_module(force=True)
+    class OwnPromptLearner(PromptLearner):
+        pass
+
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.head.prompt_learner.type = 'OwnPromptLearner'
+    try:
+        with pytest.raises(ValueError, match="type='OwnPromptLearner', which neither this package nor MMPose has"):
+            publish(cfg, checkpoint, tmp_path / 'out', Notes('a'))
+    finally:
+        MODELS.module_dict.pop('OwnPromptLearner')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_checkpoints_of_torchs_older_format(checkpoint, tmp_path):
+    old = str(tmp_path / 'old.pth')
+    torch.save(torch.load(checkpoint), old, _use_new_zipfile_serialization=False)
+    publish(Config.fromfile(CONFIG), old, tmp_path / 'out', Notes('a'))
+    assert 'epoch 3, seed 7' in (tmp_path / 'out/README.md').read_text()
+
+
+def test_the_card_has_the_names_that_are_asked_for():
+    cfg = read_config(CONFIG.replace('demo/clamp_tiny', 'animalpose/openvocab_lite0-minilm_novel'))
+    card = model_card(cfg, MODELS.build(dict(type='TopdownPoseEstimator', **BASELINE)), Notes('a'), {}, '', ORIGIN)
+    assert (
+        '| 10 | R_B_Paw | right back paw | L_B_Paw |\n| 11 | L_Eye | left eye | R_Eye |' in card
+    )  # the novel ones too
+    assert '`tools/predict.py`, `test.py`, `report.py`, `demo_app.py` and `export_onnx.py` take this folder' in card
+
+
+def test_the_card_of_an_exported_model_says_of_what_it_was_exported():
+    model = MODELS.build(dict(type='TopdownPoseEstimator', **BASELINE))
+    type(model.head).__name__, name = 'ONNXHead', type(model.head).__name__
+    try:
+        card = model_card(Config.fromfile(CONFIG), model, Notes('a'), {}, '', ORIGIN)
+    finally:
+        type(model.head).__name__ = name
+    assert 'TopdownHeatmapEstimator with CLIPBackbone and CLAMPHead, an ONNX graph, input 128x128' in card
+    assert '`tools/predict.py`, `test.py` and `demo_app.py` take this folder' in card
 
 
 def test_the_card_names_all_training_data():

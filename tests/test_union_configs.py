@@ -9,11 +9,12 @@ from mmengine.config import Config
 from mmpose.registry import DATASETS
 from PIL import Image
 
-from clamp.checks import check_config, check_data, check_keypoint_number, check_sizes, check_targets
+from clamp.checks import check_config, check_data
 from clamp.combined_checks import check_absent, check_evaluator, check_parts
 from clamp.datasets.metainfo import dataset_metainfo
 from clamp.datasets.vocabulary import KNOWN, NAMES
 from clamp.keypoint_names import mirrored
+from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.settings import check_names, check_settings
 from clamp.tables import ALL_OF, read_tables
 from tests.conftest import load_tool, read_config_once

@@ -181,6 +181,19 @@ def test_similarity_is_that_of_the_contrastive_loss(model, batch):
     assert own.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_names_asked_for_are_those_of_the_test_set(model, batch):
+    """Their order and number are the test set's, not those that the model was trained on."""
+    model.head = MODELS.build(tiny_head(type='AskedCLAMPHead', test_names=[NAMES[2], 'hoof', NAMES[0]])).eval()
+    score_map, similarity = view_prompts(model, batch)
+    with torch.no_grad():
+        feats = model.extract_feat(model.data_preprocessor(batch, False)['inputs'])
+        own = model.head.compute_score_map(feats)[0].numpy()
+    assert score_map[:, [2, 0]] == pytest.approx(own[:, [0, 2]], abs=1e-6)
+    assert similarity.shape == (2, 3, 3)
+    with pytest.raises(ValueError, match='of the names trained on alone'):
+        view_prompts(model, batch, learned_upsample=True)
+
+
 def test_the_learned_upsampling_is_that_of_the_spatial_loss(model, batch):
     score_map, _ = view_prompts(model, batch)
     upsampled, _ = view_prompts(model, batch, learned_upsample=True)

@@ -17,7 +17,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-from clamp.command_line import Options, input_file, output_file
+from clamp.command_line import Options, at_least, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,7 +29,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('configs', type=input_file, nargs='*', metavar='CONFIG', help='config files')
     parser.add_argument('--all', action='store_true', help='the models of open_clip in place of configs')
     parser.add_argument(
-        '--size', nargs=2, type=int, metavar=('W', 'H'), help="size of the input in pixels (default: the config's)"
+        '--size',
+        nargs=2,
+        type=at_least(1),
+        metavar=('W', 'H'),
+        help="size of the input in pixels (default: the config's)",
     )
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE.json', help='save the exact counts')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override settings')

@@ -47,6 +47,7 @@ from tqdm import tqdm
 import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.evaluation.named_keypoint_metric import find_hits
+from clamp.models import CLAMPHead, OpenVocabularyHead
 from clamp.visualization import labelled_keypoints
 
 THRESHOLD = 0.1  # of the longer side of the animal's box
@@ -150,7 +151,8 @@ def diagnose(args: argparse.Namespace) -> dict:
     MMLogger.get_current_instance().setLevel('WARNING')  # init_weights lists the origin of each weight
     init_default_scope('mmpose')
     cfg = read_config(args.config, args.cfg_options)
-    if cfg.model.head.type != 'CLAMPHead':
+    kind = MODELS.get(cfg.model.head.type)
+    if not issubclass(kind or object, CLAMPHead) or issubclass(kind, OpenVocabularyHead):
         raise ValueError(f'{args.config} has a {cfg.model.head.type}: what is measured are the parts of a CLAMPHead.')
     check_config(cfg, ('train', 'test') if args.checkpoint is None else ('test',))
     torch.manual_seed(0)

@@ -76,7 +76,7 @@ def asked_names(head: nn.Module) -> list[str]:
         raise ValueError(f'{type(head).__name__} knows no names. Use a config of CLAMP.')
     if head.prompt_learner.text_encoder is None:
         raise ValueError('The model has no text encoder: other words would change nothing. Use a config that has one.')
-    return list(getattr(head, 'asked_names', head.prompt_learner.keypoint_names))
+    return list(head.asked_names)
 
 
 def ask(head: nn.Module, learner: dict, names: dict[str, str]) -> None:
@@ -91,8 +91,7 @@ def ask(head: nn.Module, learner: dict, names: dict[str, str]) -> None:
     other = MODELS.build(dict(learner, keypoint_names=reworded)).to(head.prompt_learner.context.device)
     other.load_state_dict(head.prompt_learner.state_dict())
     head.prompt_learner = other.train(head.training)
-    if hasattr(head, 'asked_names'):
-        head.asked_names = list(names.values())
+    head.asked_names = list(names.values())
 
 
 def check_wordings(head: nn.Module, learner: dict, wordings: dict[str, list[str]]) -> None:

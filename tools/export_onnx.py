@@ -56,29 +56,32 @@ import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, read_config
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.datasets.metainfo import dataset_metainfo
+from clamp.keypoint_names import check_names, mirror_images
 from clamp.pretrained import find_model
 
 BATCH_SIZES = (1, 8)
 
 
-def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict]:
-    """Return the trained model on the CPU, and the parsed metainfo of its keypoints, for which no data is needed."""
+def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict, list[dict]]:
+    """Return the trained model on the CPU, the parsed metainfo of its keypoints, and its test pipeline; no data."""
     config, checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(config, args.cfg_options)
     init_default_scope('mmpose')
     check_checkpoint(checkpoint)
-    metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
+    dataset = cfg.test_dataloader.dataset
+    metainfo = dataset_metainfo(dataset)
     model = MODELS.build(cfg.model).eval()
     check_checkpoint(checkpoint, model)  # loads it
     if args.keypoints is None:
-        return model, metainfo
+        return model, metainfo, dataset.pipeline
     if not hasattr(model.head, 'set_keypoint_names'):
         raise ValueError(
             f'--keypoints: {type(model.head).__name__} predicts its own keypoints alone. Others can be asked of '
             'OpenVocabularyHead: see docs/novel_keypoints.md.'
         )
-    model.head.set_keypoint_names(args.keypoints)
-    return model, parse_pose_metainfo(describe_names(args.keypoints))
+    mirrors = mirror_images(check_names(args.keypoints), model.head.asked_names, metainfo['flip_indices'])
+    model.head.set_keypoint_names(args.keypoints, mirrors)
+    return model, parse_pose_metainfo(describe_names(args.keypoints, mirrors)), dataset.pipeline
 
 
 def milliseconds(run: Callable[[], object]) -> float:
@@ -107,12 +110,12 @@ def time_both(file: bytes, estimator: nn.Module, batch_size: int) -> tuple[float
 
 def export(args: argparse.Namespace) -> Table:
     """Export, compare and write; return what to show."""
-    from clamp.onnx.export import ExportedEstimator, export_onnx, verify
+    from clamp.onnx.export import ExportedEstimator, box_padding, export_onnx, verify
 
     if missing := [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]:
         raise ImportError(f'{", ".join(missing)} must be installed: pip install --no-build-isolation -e ".[onnx]"')
-    model, metainfo = load_model(args)
-    file = export_onnx(model, metainfo, args.flip_test, args.decode)
+    model, metainfo, pipeline = load_model(args)
+    file = export_onnx(model, metainfo, args.flip_test, args.decode, box_padding(pipeline, args.decode))
     columns = ['ONNX Runtime, ms', 'PyTorch, ms'] if args.benchmark else []
     table = Table('batch', 'largest difference of heatmaps', *columns)
     flip_indices = metainfo['flip_indices'] if args.flip_test else None

@@ -65,7 +65,7 @@ from mmengine.runner import Runner
 import clamp.register  # noqa: F401
 from clamp.checkpoints import check_resumable, check_start, checkpoint_to_resume
 from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
-from clamp.engine import check_launcher, leave_process_group
+from clamp.engine import check_launcher, check_loop, keep_hooks, leave_process_group
 from clamp.models.clip import forget_weights
 
 
@@ -89,6 +89,7 @@ def load_config(args: argparse.Namespace) -> Config:
                 '--compile is for the K names alone: model.data_preprocessor adds auxiliary or absent ones.'
             )
         cfg.merge_from_dict({'default_hooks.compile': dict(type='CompileHook', enable=True)})
+    keep_hooks(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.default_hooks.checkpoint.pop('save_best', None)
@@ -129,6 +130,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     recipe = load_config(args)
     cfg = to_resume(recipe, args.resume)
     check_launcher(args.launcher)
+    check_loop(cfg)
     check_config(cfg, ('train',) if args.no_validate else ('train', 'val'))
     if cfg.get('load_from'):
         check_resumable(cfg.load_from) if cfg.resume else check_checkpoint(cfg.load_from)

@@ -90,6 +90,7 @@ import clamp.register  # noqa: F401
 from clamp.checks import check_checkpoint, check_config, read_config
 from clamp.images import read_image
 from clamp.inference import PosePredictor
+from clamp.keypoint_names import names_of
 from clamp.models.clip import check_weights, forget_weights
 from clamp.visualization import crop_animal, draw_pose, labelled_keypoints
 from clamp.visualization.figures import CROP_SIZE, plot_poses, plot_score_maps, plot_similarity, save_figure
@@ -209,7 +210,7 @@ def draw_similarity(cfg: Config, args: argparse.Namespace) -> Figure:
 def draw_score_maps(cfg: Config, args: argparse.Namespace) -> Figure:
     """Plot the score maps of the animals."""
     check_has_prompts(cfg, args.command)
-    names = list(cfg.model.head.prompt_learner.keypoint_names)
+    names = names_of(cfg.model.head)
     chosen = choose_keypoints(args.keypoints, names)
     animals = [] if args.photos else choose_animals(cfg, args.images, 2 if args.number is None else args.number)
     predictor = PosePredictor(cfg, args.checkpoint, args.device)

@@ -43,14 +43,16 @@ def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) ->
     return metainfo, dict(type='KeypointConverter', num_keypoints=len(chosen), mapping=mapping)
 
 
-def describe_names(names: Sequence[str]) -> dict:
-    """Return a ``metainfo`` of any names: pairs by the words left and right, colours by side, no skeleton.
+def describe_names(names: Sequence[str], mirror_names: Sequence[str] | None = None) -> dict:
+    """Return a ``metainfo`` of any names: flip pairs, colours by the words left and right, no skeleton.
 
     Nothing is known of how exactly such keypoints can be labelled: all have one sigma, 0.05, in the middle of those of
     animal data sets.
 
     Args:
         names (Sequence[str]): K names; one may stand there more than once.
+        mirror_names (Sequence[str], optional): What each is in the mirror image. Defaults to None, what the words left
+            and right say.
 
     Raises:
         ValueError: As :func:`clamp.keypoint_names.check_names`.
@@ -60,15 +62,12 @@ def describe_names(names: Sequence[str]) -> dict:
     sides = [
         spelled[min((side[0].lower() for side in SIDE.findall(name)), default='m')] for name in names
     ]  # left first
+    mirror_names = mirror_names or map(mirrored, names)
     points = {
         place: dict(
-            name=name,
-            id=place,
-            color=COLOURS[side],
-            type='',
-            swap=mirrored(name) if mirrored(name) in names and mirrored(name) != name else '',
+            name=name, id=place, color=COLOURS[side], type='', swap=other if other in names and other != name else ''
         )
-        for place, (name, side) in enumerate(zip(names, sides))
+        for place, (name, side, other) in enumerate(zip(names, sides, mirror_names))
     }
     return dict(
         dataset_name='names',

@@ -1,6 +1,6 @@
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,28 +43,42 @@ def read_tracks(path: str | Path, lengths: dict[str, int] | None = None) -> list
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'The predictions {path} are not there (from {Path.cwd()}).')
-    sources: dict[str, list[dict]] = {}
+    sources: dict[str, _Columns] = {}
     with open(path, newline='', encoding='utf-8') as file:
         reader = csv.DictReader(file)
         if missing := {'file', 'frame', 'animal', 'keypoint', 'x', 'y', 'score'} - set(reader.fieldnames or ()):
             raise ValueError(f'{path} is no predictions.csv: it has no column {", ".join(sorted(missing))}.')
-        for row in reader:
-            if row['score']:  # the last line may be cut off
-                sources.setdefault(row['file'] if row['frame'] else '', []).append(row)
-    try:
-        return [_tracks(name, rows, (lengths or {}).get(name, 0)) for name, rows in sources.items()]
-    except (ValueError, TypeError) as error:
-        raise ValueError(f'{path} cannot be read as predictions: {error}') from error
+        try:
+            for row in reader:
+                if row['score']:  # the last line may be cut off
+                    sources.setdefault(row['file'] if row['frame'] else '', _Columns()).append(row)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f'{path} cannot be read as predictions: {error}') from error
+    return [columns.tracks(name, (lengths or {}).get(name, 0)) for name, columns in sources.items()]
 
 
-def _tracks(name: str, rows: Sequence[dict], length: int) -> Tracks:
-    images = [] if name else list(dict.fromkeys(row['file'] for row in rows))
-    places = {image: place for place, image in enumerate(images)}
-    frames = [int(row['frame']) if name else places[row['file']] for row in rows]
-    individuals = sorted({row['animal'] for row in rows}, key=int)
-    keypoints = list(dict.fromkeys(row['keypoint'] for row in rows))
-    points = np.full((max(length, max(frames) + 1), len(individuals), len(keypoints), 3), np.nan)
-    for frame, row in zip(frames, rows):
-        place = frame, individuals.index(row['animal']), keypoints.index(row['keypoint'])
-        points[place] = float(row['x']), float(row['y']), float(row['score'])
-    return Tracks(name or 'images', images, [f'animal{one}' for one in individuals], keypoints, points)
+@dataclass
+class _Columns:
+    """The rows of a video, or of all images, as numbers: 48 bytes each, for there are millions."""
+
+    images: dict[str, int] = field(default_factory=dict)
+    keypoints: dict[str, int] = field(default_factory=dict)
+    places: array = field(default_factory=lambda: array('q'))  # frame, animal, keypoint
+    values: array = field(default_factory=lambda: array('d'))  # x, y, score
+
+    def append(self, row: dict) -> None:
+        """Add a row. Raises a ValueError or a TypeError if it is no row of predictions."""
+        frame = int(row['frame']) if row['frame'] else self.images.setdefault(row['file'], len(self.images))
+        keypoint = self.keypoints.setdefault(row['keypoint'], len(self.keypoints))
+        self.values.extend((float(row['x']), float(row['y']), float(row['score'])))
+        self.places.extend((frame, int(row['animal']), keypoint))
+
+    def tracks(self, name: str, length: int) -> Tracks:
+        """Return the poses of a video of at least so many frames, or of images, whose name is empty."""
+        frames, animals, keypoints = np.array(self.places).reshape(-1, 3).T
+        individuals, animals = np.unique(animals, return_inverse=True)
+        shape = max(length, frames.max() + 1), len(individuals), len(self.keypoints), 3
+        points = np.full(shape, np.nan)
+        points[frames, animals, keypoints] = np.array(self.values).reshape(-1, 3)
+        individuals = [f'animal{one}' for one in individuals]
+        return Tracks(name or 'images', list(self.images), individuals, list(self.keypoints), points)

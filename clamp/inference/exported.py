@@ -6,8 +6,6 @@ import numpy as np
 from ..onnx.graph import open_graph
 from .pose import Image, Pose, animals, batched, check_list, clip_box
 
-PADDING = 1.25  # of a box, as MMPose's GetBBoxCenterScale has it
-
 
 class ExportedPredictor:
     """Predict poses with an exported model alone, by ONNX Runtime on the CPU: without config, torch and MMPose.
@@ -34,6 +32,7 @@ class ExportedPredictor:
         names = values['keypoint_names']
         self.keypoint_names = values['prompts'] or names
         self.input_size = np.array(values['input_size'])  # (W, H)
+        self.padding = values['padding']  # of a box
         self.metainfo = dict(
             num_keypoints=len(names),
             keypoint_id2name=dict(enumerate(names)),
@@ -63,7 +62,7 @@ class ExportedPredictor:
             pixels of the image, and the crop (H, W, 3).
         """
         low, high = clip_box(box, *image.shape[1::-1]).reshape(2, 2)
-        scale = (PADDING * (high - low) / self.input_size).max()  # the box is extended to the shape of the input
+        scale = (self.padding * (high - low) / self.input_size).max()  # the box is extended to the shape of the input
         corner = (low + high - scale * self.input_size) / 2
         to_image = np.column_stack([np.eye(2) * scale, corner])  # (2, 3)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

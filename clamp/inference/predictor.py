@@ -10,10 +10,11 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
 from .. import register  # noqa: F401
-from ..checks import check_checkpoint, check_config, check_keypoint_number, read_config
+from ..checks import check_checkpoint, check_config, read_config
 from ..datasets.keypoint_choice import describe_names
 from ..datasets.metainfo import dataset_metainfo
-from ..keypoint_names import mirror_names
+from ..keypoint_names import check_names, mirror_images, names_of
+from ..model_checks import check_keypoint_number
 from ..onnx.estimator import ONNXHead, onnx_estimator
 from ..pretrained import default_model, find_model
 from ..settings import override
@@ -56,8 +57,7 @@ class PosePredictor:
         check_config(self.cfg, ())
         check_keypoint_number(self.cfg.model, dataset)
         self.metainfo = dataset_metainfo(dataset)
-        learner = self.cfg.model.head.get('prompt_learner') or {}
-        names = self.cfg.model.head.get('test_names') or learner.get('keypoint_names') or self.cfg.get('keypoint_names')
+        names = names_of(self.cfg.model.head) or self.cfg.get('keypoint_names')
         self.keypoint_names = list(names or self.metainfo['keypoint_id2name'].values())
         if len(self.keypoint_names) != self.metainfo['num_keypoints']:
             raise ValueError(
@@ -71,7 +71,8 @@ class PosePredictor:
         if exported:
             self.model = MODELS.build(onnx_estimator(self.cfg.model, checkpoint, any_names=True))
             if (asked := self.model.backbone.values['prompts']) not in (None, self.keypoint_names):
-                self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked))
+                mirrors = [asked[index] for index in self.model.backbone.values['flip_indices']]
+                self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked, mirrors))
         else:
             self.model = MODELS.build(self.cfg.model)
             check_checkpoint(checkpoint, self.model)  # the weights are in the model then
@@ -116,8 +117,9 @@ class PosePredictor:
                 'be asked of OpenVocabularyHead (docs/novel_keypoints.md), and are constants once it is exported.'
             )
         own, metainfo = self._own
-        metainfo = metainfo if list(names) == own else parse_pose_metainfo(describe_names(names))
-        head.set_keypoint_names(names, mirror_names(names, metainfo['flip_indices']))
+        mirrors = mirror_images(check_names(names), own, metainfo['flip_indices'])
+        metainfo = metainfo if list(names) == own else parse_pose_metainfo(describe_names(names, mirrors))
+        head.set_keypoint_names(names, mirrors)
         self.keypoint_names, self.metainfo = list(names), metainfo
 
     def __call__(

@@ -73,6 +73,7 @@ class CLAMPHead(HeatmapHead):
             )
         super().__init__(in_channels + out_channels, out_channels, **kwargs)
         self.prompt_learner = MODELS.build(prompt_learner)
+        self.asked_names: list[str] = self.prompt_learner.keypoint_names  # those of the heatmaps, in their order
         self.spatial_loss = spatial_loss and MODELS.build(spatial_loss)
         self.feature_loss = feature_loss and MODELS.build(feature_loss)
         if self.spatial_loss:

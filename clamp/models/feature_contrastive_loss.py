@@ -49,19 +49,27 @@ class FeatureContrastiveLoss(nn.Module):
             with torch.no_grad():
                 self.logit_scale.clamp_(max=self.max_logit_scale)
         with without_autocast(image_embeds.device):  # a logit of 100 has steps of 0.5 in bfloat16
-            return self._contrast(image_embeds.float(), text_embeds.float(), keypoints, weights)
+            labelled = weights > 0
+            logits = self.compute_logits(image_embeds.float(), text_embeds.float(), keypoints, labelled)
+            return self.loss_weight * self.contrast(logits, labelled)
 
-    def _contrast(self, image_embeds: Tensor, text_embeds: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
+    def compute_logits(self, image_embeds: Tensor, text_embeds: Tensor, keypoints: Tensor, labelled: Tensor) -> Tensor:
+        """Return the cosines of keypoints (row) and prompts (column) over the temperature, (B, K, K) (eq. 6).
+
+        Where one of the two is not labelled, it is -1e4, whose exponential is 0: no negative of the others.
+        """
         keypoint_embeds = sample_features(image_embeds, keypoints)
         similarity = torch.einsum(
             'bkd,bld->bkl', F.normalize(keypoint_embeds, dim=-1), F.normalize(text_embeds, dim=-1)
         )
-        labelled = weights > 0
-        # exp(-1e4) is 0: an unlabelled keypoint is no negative of the others
-        logits = (self.logit_scale.exp() * similarity).masked_fill(~(labelled[:, :, None] & labelled[:, None, :]), -1e4)
+        pairs = labelled[:, :, None] & labelled[:, None, :]
+        return (self.logit_scale.exp() * similarity).masked_fill(~pairs, -1e4)
+
+    def contrast(self, logits: Tensor, labelled: Tensor) -> Tensor:
+        """Return the loss of logits (B, K, K), before its weight (eq. 7-8), a mean over labelled keypoints (B, K)."""
         # the cross-entropies of prompts to keypoints, softmax over dim 1, and of keypoints to prompts, over dim 2
         loss = -(logits.log_softmax(1) + logits.log_softmax(2)).diagonal(dim1=1, dim2=2)  # (B, K)
-        return self.loss_weight * 0.5 * (loss * labelled).sum() / mean_over_processes(labelled.sum())
+        return 0.5 * (loss * labelled).sum() / mean_over_processes(labelled.sum())
 
 
 def mean_over_processes(count: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..keypoint_names import check_names, mirrored
+from ..keypoint_names import check_names, mirrored, spell_as
 from .clamp_head import CLAMPHead
 from .precision import without_autocast
 
@@ -199,16 +199,6 @@ class OpenVocabularyHead(AskedCLAMPHead):
             located = weights * (target.amax((-2, -1)) > 0)  # (B, P)
             losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, located)
         return losses
-
-
-def spell_as(known: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Return names, those that are known but for case and spaces as these are written: 'Left_Eye' is 'left eye'."""
-
-    def plain(name: str) -> str:
-        return ' '.join(name.lower().replace('_', ' ').split())
-
-    spelling = {plain(name): name for name in known}
-    return [name if name in known else spelling.get(plain(name), name) for name in names]
 
 
 def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:

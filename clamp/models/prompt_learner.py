@@ -109,24 +109,35 @@ class PromptLearner(BaseModule):
         """
         if self.training or torch.is_grad_enabled():
             return self._encode_prompts(new)
-        state = new, tuple((p.data_ptr(), p._version) for p in self._prompt_parameters())
+        weights = [p for name, p in self.named_parameters() if not name.startswith('cross_attention.')]
+        state = new, tuple((p.data_ptr(), p._version) for p in weights)
         cached = self._cached_prompts.get(bool(new))
         if cached is None or cached[0] != state:
             cached = self._cached_prompts[bool(new)] = (state, self._encode_prompts(new))
         return cached[1]
 
     def _encode_prompts(self, new: tuple[str, ...]) -> Tensor:
-        if self.text_encoder is None and new:
+        # in float32 under autocast too: for so few tokens, to cast all weights takes longer than to multiply by them
+        with without_autocast(self.context.device):
+            prompts = self.encode_texts(new)
+            return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts, self._mask(new))
+
+    def encode_texts(self, new: tuple[str, ...] = ()) -> Tensor:
+        """Return the K names, and after them the new texts, as the text encoder sees them (eq. 2), (K + P, D).
+
+        This is what a subclass overrides to word prompts in another way (docs/extend.md).
+
+        Raises:
+            ValueError: If there are new texts, but no text encoder.
+        """
+        if self.text_encoder is not None:
+            return self.text_encoder(self.context, [*self.keypoint_names, *new] if new else None)
+        if new:
             raise ValueError(
                 f'A model without a text encoder knows its own keypoint names alone, not {", ".join(map(repr, new))}. '
                 f'They are {", ".join(self.keypoint_names)}.'
             )
-        # in float32 under autocast too: for so few tokens, to cast all weights takes longer than to multiply by them
-        with without_autocast(self.context.device):
-            prompts = self.context
-            if self.text_encoder is not None:
-                prompts = self.text_encoder(self.context, [*self.keypoint_names, *new] if new else None)
-            return prompts if self.prompt_encoder is None else self.prompt_encoder(prompts, self._mask(new))
+        return self.context  # a trainable row for each name
 
     def _mask(self, new: tuple[str, ...]) -> Tensor | None:
         """Return what is added to the attention over prompts: all see the K names, a new text sees itself as well."""
@@ -136,12 +147,6 @@ class PromptLearner(BaseModule):
         places = torch.arange(total, device=self.context.device)
         sees = (places < names) | (places == places[:, None])  # (total, total)
         return torch.zeros(total, total, device=self.context.device).masked_fill(~sees, float('-inf'))
-
-    def _prompt_parameters(self):
-        yield self.context
-        for module in (self.text_encoder, self.prompt_encoder):
-            if module is not None:
-                yield from module.parameters()
 
     def train(self, mode: bool = True) -> 'PromptLearner':
         """Set the mode; prompts are computed anew (weight averaging swaps weights unseen, but always before this)."""

@@ -75,7 +75,7 @@ class OpenVocabularyEstimator(TopdownHeatmapEstimator):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if not hasattr(self.head, 'asked_names'):
+        if not hasattr(self.head, 'set_keypoint_names'):
             raise ValueError(
                 f'OpenVocabularyEstimator asks its head by name, but {type(self.head).__name__} is none for that: take '
                 'OpenVocabularyHead or AskedCLAMPHead, or the TopdownHeatmapEstimator.'

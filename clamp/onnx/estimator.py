@@ -9,7 +9,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..keypoint_names import mirrored
+from ..keypoint_names import names_of
 from .graph import open_graph
 
 
@@ -30,18 +30,18 @@ def onnx_estimator(model: dict, path: str, any_names: bool = False) -> dict:
     _, values = open_graph(path)
     codec, head, k = model['head']['decoder'], model['head'], len(values['keypoint_names'])
     any_names = any_names and bool(values['prompts'])
-    prompts = head.get('test_names') or head.get('prompt_learner', {}).get('keypoint_names')
+    prompts = names_of(head)
     wanted = [('input size', values['input_size'], list(codec['input_size']))]
     if not any_names:
         wanted += [
             ('number of keypoints', k, len(head.get('test_names') or range(head['out_channels']))),
-            ('list of keypoint names', values['prompts'], prompts and list(prompts)),
+            ('list of keypoint names', values['prompts'], prompts),
         ]
     for name, got, expected in wanted:
         if got != expected:
             raise ValueError(f'The {name} of {path} is {got}, that of the config {expected}: use the config it is of.')
     preprocessor, test_cfg = model['data_preprocessor'], model['test_cfg']
-    alone = any_names and any(mirrored(name) not in values['prompts'] for name in values['prompts'])
+    alone = any_names and not set(values['mirror_names']) <= set(values['prompts'])
     no_flip = values['flip_test'] or values['decoded'] or alone  # it is in the graph; what is decoded has no mean
     return dict(
         type='TopdownPoseEstimator',  # MMPose's own, as ours decodes the heatmaps itself whatever the head has decoded

@@ -12,7 +12,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from .. import __version__
-from ..keypoint_names import mirrored
+from ..keypoint_names import mirror_names, mirrored
 from ..models import PromptLearner
 from .graph import load_session
 
@@ -75,13 +75,22 @@ def fold_prompts(model: nn.Module) -> nn.Module:
 
     The copy shares all tensors with the model. Models without prompts are copied as they are. It answers to the names
     trained on, to those that the model is asked for, and to the mirror images of these.
+
+    Raises:
+        ValueError: If the prompt learner has a ``forward`` of its own, which would be lost.
     """
     tensors = chain(model.parameters(), model.buffers())
     model = copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
     learner = getattr(model.head, 'prompt_learner', None)
     if learner is not None:
-        asked = getattr(model.head, 'asked_names', ())
-        model.head.prompt_learner = FoldedPrompts(learner, [*asked, *map(mirrored, asked)])
+        if type(learner).forward is not PromptLearner.forward:
+            raise ValueError(
+                f'{type(learner).__name__} has a forward of its own. What is exported is the forward of PromptLearner '
+                'over constant prompts: override encode_texts alone.'
+            )
+        asked = model.head.asked_names
+        mirrors = getattr(model.head, 'mirror_names', None) or map(mirrored, asked)
+        model.head.prompt_learner = FoldedPrompts(learner, [*asked, *mirrors])
     return model.eval()
 
 
@@ -135,7 +144,21 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(scores[..., None] > 0, keypoints, -1.0), scores
 
 
-def export_onnx(model: nn.Module, metainfo: dict, flip_test: bool = False, decode: bool = False) -> bytes:
+def box_padding(pipeline: list[dict], decode: bool) -> float:
+    """Return by how much a test pipeline extends boxes.
+
+    Raises:
+        ValueError: If ``decode`` is wanted and the pipeline cuts animals out by UDP, which a graph alone does not.
+    """
+    if decode and any(step.get('use_udp') for step in pipeline):
+        raise ValueError('TopdownAffine has use_udp=True: leave --decode out, and name the config beside the graph.')
+    boxes = [step for step in pipeline if step['type'].endswith('GetBBoxCenterScale')]
+    return boxes[0].get('padding', 1.25) if boxes else 1.25
+
+
+def export_onnx(
+    model: nn.Module, metainfo: dict, flip_test: bool = False, decode: bool = False, padding: float = 1.25
+) -> bytes:
     """Export a model; the graph takes batches of any size.
 
     Args:
@@ -143,12 +166,13 @@ def export_onnx(model: nn.Module, metainfo: dict, flip_test: bool = False, decod
         metainfo (dict): That of the keypoints, parsed by MMPose.
         flip_test (bool): Whether the flip test is in the graph.
         decode (bool): Whether keypoints and scores are outputs too.
+        padding (float): How much boxes are extended before animals are cut out, which the file says. Defaults to 1.25.
 
     Returns:
         bytes: The file. :func:`metadata` is in it.
 
     Raises:
-        ValueError: If the model cannot be decoded in the graph.
+        ValueError: If the model cannot be decoded in the graph, or has a prompt learner whose prompts are no constants.
     """
     estimator = ExportedEstimator(model, metainfo['flip_indices'] if flip_test else None, decode)
     width, height = model.head.decoder.input_size
@@ -158,23 +182,26 @@ def export_onnx(model: nn.Module, metainfo: dict, flip_test: bool = False, decod
     program = torch.export.export(estimator, (images,), dynamic_shapes=dict(images={0: batch}), strict=True)
     outputs = ['keypoints', 'scores', 'heatmaps'] if decode else ['heatmaps']
     onnx = torch.onnx.export(program, input_names=['images'], output_names=outputs, verbose=False)
-    onnx.model.metadata_props.update(metadata(model, metainfo, flip_test, decode))
+    onnx.model.metadata_props.update(metadata(model, metainfo, flip_test, decode, padding))
     return onnx.model_proto.SerializeToString()
 
 
-def metadata(model: nn.Module, metainfo: dict, flip_test: bool, decode: bool) -> dict[str, str]:
+def metadata(model: nn.Module, metainfo: dict, flip_test: bool, decode: bool, padding: float) -> dict[str, str]:
     """Return what somebody needs to use the graph without this package, each value as JSON."""
     codec, preprocessor = model.head.decoder, model.data_preprocessor
-    learner = getattr(model.head, 'prompt_learner', None)
+    prompts = getattr(model.head, 'asked_names', None)
+    mirrors = getattr(model.head, 'mirror_names', None) or mirror_names(prompts or (), metainfo['flip_indices'])
     values = dict(
         clamp_version=__version__,
         dataset=metainfo['dataset_name'],
         keypoint_names=list(metainfo['keypoint_id2name'].values()),
-        prompts=learner and getattr(model.head, 'asked_names', learner.keypoint_names),
+        prompts=prompts,
+        mirror_names=mirrors,
         sigmas=np.asarray(metainfo['sigmas'], dtype=float).round(6).tolist(),
         flip_indices=metainfo['flip_indices'],
         skeleton_links=metainfo['skeleton_links'],
         input_size=list(map(int, codec.input_size)),  # (W, H)
+        padding=padding,  # of boxes
         heatmap_size=list(map(int, codec.heatmap_size)),
         mean=preprocessor.mean.flatten().tolist(),  # both are applied in the graph
         std=preprocessor.std.flatten().tolist(),

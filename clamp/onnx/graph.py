@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 METADATA = (  # of the values of clamp.onnx.export.metadata, those by which a graph is run
-    'keypoint_names', 'prompts', 'sigmas', 'flip_indices', 'skeleton_links', 'input_size', 'flip_test', 'decoded',
+    'keypoint_names', 'prompts', 'mirror_names', 'sigmas', 'flip_indices', 'skeleton_links', 'input_size', 'padding',
+    'flip_test', 'decoded',
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def open_graph(path: str, threads: int = 0) -> tuple[Any, dict]:
     Raises:
         FileNotFoundError: If the file is not there.
         ImportError: If ONNX Runtime is not installed.
-        ValueError: If it is no graph of ``tools/export_onnx.py``.
+        ValueError: If it is no graph of ``tools/export_onnx.py``, or one of an earlier version.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'The exported model {path} is not there (from {Path.cwd()}).')
@@ -49,4 +50,6 @@ def open_graph(path: str, threads: int = 0) -> tuple[Any, dict]:
     values = session.get_modelmeta().custom_metadata_map
     if 'clamp_version' not in values:
         raise ValueError(f'{path} was not written by tools/export_onnx.py: it does not say what its keypoints are.')
+    if missing := [name for name in METADATA if name not in values]:
+        raise ValueError(f'{path} was exported by an earlier version ({missing[0]} is not in it): export it anew.')
     return session, {name: json.loads(values[name]) for name in METADATA}

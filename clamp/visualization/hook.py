@@ -38,7 +38,7 @@ class ScoreMapHook(Hook):
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
         """Draw, with the number of finished epochs as the step."""
         model, dataset = self._model(runner).eval(), runner.val_dataloader.dataset  # prompts anew: EMA swaps weights
-        names = model.head.prompt_learner.keypoint_names
+        names = model.head.asked_names
         chosen = np.unique(np.linspace(0, len(dataset) - 1, self.number).round().astype(int))
         batch = pseudo_collate([dataset[index] for index in chosen])
         score_maps, similarity = view_prompts(model, batch)

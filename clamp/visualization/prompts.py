@@ -20,7 +20,8 @@ def view_prompts(model: nn.Module, batch: dict, learned_upsample: bool = False) 
             cosines then, but heatmaps. Defaults to False.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Score maps (B, K, H, W), cosine in [-1, 1] (eq. 3-4), or (B, K, H', W') if
+        tuple[np.ndarray, np.ndarray]: Of the K names that the head is asked for, which are the test set's, score maps
+        (B, K, H, W), cosine in [-1, 1] (eq. 3-4), or (B, K, H', W') if
         upsampled, and the similarity (B, K, K), cosine in [-1, 1], of the image feature at each true keypoint (row) and
         each prompt (column), which is eq. 6-8 without the temperature; NaN where one of the two is not labelled.
 
@@ -30,7 +31,7 @@ def view_prompts(model: nn.Module, batch: dict, learned_upsample: bool = False) 
     check_prompts(model.head, learned_upsample)
     data = model.data_preprocessor(batch, False)
     feats = model.extract_feat(data['inputs'])
-    score_map, text_embeds = model.head.compute_score_map(feats)
+    score_map, text_embeds = model.head.compute_score_map(feats, model.head.asked_names)
     points, labelled = [], []
     for sample in data['data_samples']:
         meta = sample.metainfo
@@ -61,3 +62,7 @@ def check_prompts(head: nn.Module, learned_upsample: bool = False) -> None:
         raise ValueError(f'{type(head).__name__} has no prompts, hence no score maps. Use a config of CLAMP.')
     if learned_upsample and getattr(head, 'upsample', None) is None:
         raise ValueError('This model was trained without a learned upsampling of its score map: take the bilinear one.')
+    if learned_upsample and head.asked_names != head.prompt_learner.keypoint_names:
+        raise ValueError(
+            'The learned upsampling is of the names trained on alone: take the bilinear one for test_names.'
+        )

@@ -27,6 +27,8 @@ class Session:
             clamp_version='1',
             keypoint_names=list(metainfo['keypoint_id2name'].values()),
             prompts=names,
+            mirror_names=[names[index] for index in metainfo['flip_indices']],
+            padding=1.25,
             sigmas=metainfo['sigmas'].tolist(),
             flip_indices=metainfo['flip_indices'],
             skeleton_links=metainfo['skeleton_links'],
@@ -80,6 +82,22 @@ def test_pixels_and_poses_are_those_of_mmposes_pipeline(session):
     assert alone.keypoint_names == of_config.keypoint_names
     for key, value in alone.metainfo.items():
         np.testing.assert_equal(np.asarray(value), np.asarray(of_config.metainfo[key]))
+
+
+def test_boxes_are_extended_as_the_graph_says(session):
+    """Of a box of 40 pixels, the crop shows 50 or 60 around its middle: its corner is 5 or 10 before the box's."""
+    image = np.zeros((100, 100, 3), np.uint8)
+    for padding, corner in ((1.25, 25), (1.5, 20)):
+        session.values['padding'] = padding
+        place, scale, _ = ExportedPredictor('model.onnx')._crop(image, np.array([30, 30, 40, 40]))
+        assert place.tolist() == [corner, corner]
+        assert scale * 128 == 40 * padding
+
+
+def test_a_graph_of_an_earlier_version_is_named(session):
+    del session.values['padding']
+    with pytest.raises(ValueError, match=r'model\.onnx was exported by an earlier version \(padding is not in it\)'):
+        ExportedPredictor('model.onnx')
 
 
 def test_heatmaps_alone_do_not_say_how_they_are_decoded(session):

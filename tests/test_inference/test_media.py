@@ -76,6 +76,9 @@ def test_of_16_bits_the_upper_8_are_read_however_they_come(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.full((4, 4), 40000, np.uint16))
     assert read_image(tmp_path / 'a.png')[0, 0].tolist() == [156] * 3  # 40000 // 256
     assert to_rgb(Image.open(tmp_path / 'a.png'))[0, 0].tolist() == [156] * 3
+    for mode in ('I', 'F'):  # of which nobody knows what is white
+        with pytest.raises(ValueError, match=f'mode {mode}, 32 bits a pixel'):
+            to_rgb(Image.new(mode, (4, 4)))
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png', 'webp', 'tiff', 'avif'])

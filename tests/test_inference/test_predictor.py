@@ -12,6 +12,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
+from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
 from clamp.inference import Pose, PosePredictor, ScoreMap, cells_to_image, check_boxes, check_image, clip_box
 from clamp.onnx.estimator import ONNXHead
@@ -82,6 +83,27 @@ def test_any_names_in_the_place_of_the_models_own(root, predictor):
     assert len(named.metainfo['skeleton_links']) > 0
     with pytest.raises(ValueError, match='CLAMPHead predicts its own keypoints alone'):
         predictor.set_keypoint_names(['hoof'])
+
+
+def test_names_in_a_language_without_left_and_right_keep_the_pairs_of_the_data_set(root):
+    """The flip test asks the mirror image for the other eye, whatever is asked for beside it and in which order."""
+    cfg = read_config(CONFIG.replace('clamp_tiny', 'openvocab_tiny'))
+    spanish = {'left': 'izquierdo', 'right': 'derecho'}
+    names = [' '.join(spanish.get(word, word) for word in name.split()) for name in cfg.keypoint_names]
+    cfg.model.head.prompt_learner.keypoint_names = names
+    torch.manual_seed(0)
+    path = str(root / 'spanish.pth')
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    predictor = PosePredictor(cfg, path, 'cpu')
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    [[own]] = predictor([image])
+    for asked in (['izquierdo eye'], ['derecho eye', 'izquierdo eye'], names[::-1], ['Izquierdo_Eye', 'hoof']):
+        predictor.set_keypoint_names(asked)
+        [[pose]] = predictor([image])
+        place = [name.lower().replace('_', ' ') for name in asked].index('izquierdo eye')
+        np.testing.assert_allclose(pose.keypoints[place], own.keypoints[names.index('izquierdo eye')], atol=1e-3)
+    predictor.set_keypoint_names(['derecho eye', 'nose', 'izquierdo eye'])
+    assert predictor.metainfo['flip_indices'] == [2, 1, 0]
 
 
 def test_arrays_are_rgb_and_no_box_is_the_whole_image(predictor, root):

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 from open_clip.utils import to_2tuple
 
-from clamp.checks import check_sizes
+from clamp.model_checks import check_sizes
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
 from clamp.models.text_towers import check_prompts

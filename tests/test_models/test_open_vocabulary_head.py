@@ -7,8 +7,7 @@ from mmengine.structures import PixelData
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 
-from clamp.keypoint_names import mirrored
-from clamp.models.open_vocabulary_head import spell_as
+from clamp.keypoint_names import mirrored, spell_as
 from tests.conftest import NAMES, tiny_clip, tiny_head
 from tests.test_models.test_clamp_head import D, K, features, msra_codec, packed_samples, samples
 

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
-from clamp.checks import check_sizes
+from clamp.model_checks import check_sizes
 from tools.complexity import TEXT_ENCODER, count_parameters
 
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
+from clamp.keypoint_names import mirrored
 from clamp.onnx import graph
 from clamp.onnx.estimator import onnx_estimator
 from clamp.onnx.graph import METADATA, load_session, open_graph
@@ -73,7 +74,7 @@ def test_what_the_graph_has_decoded_is_what_is_evaluated(decoded, flip_test, tmp
 def test_other_names_are_mirrored_if_all_have_their_counterparts(prompts, flip_test, tmp_path, monkeypatch):
     session, path = Session(False, False), tmp_path / 'model.onnx'
     path.touch()
-    session.values |= dict(prompts=prompts, keypoint_names=prompts)
+    session.values |= dict(prompts=prompts, keypoint_names=prompts, mirror_names=[mirrored(name) for name in prompts])
     monkeypatch.setattr(graph, 'load_session', lambda file, threads: session)
     head = dict(decoder=msra_codec('vit'), out_channels=K + 1)
     config = dict(data_preprocessor=dict(), head=head, test_cfg=dict(flip_test=True))

@@ -9,7 +9,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
 from clamp.datasets.keypoint_choice import describe_names
-from clamp.onnx.export import decode_heatmaps, export_onnx, fold_prompts, metadata, verify
+from clamp.models import PromptLearner
+from clamp.onnx.export import box_padding, decode_heatmaps, export_onnx, fold_prompts, metadata, verify
 from tests.conftest import NAMES, tiny_clip, tiny_head
 
 CODEC = dict(input_size=[32, 32], heatmap_size=[8, 8], sigma=2)
@@ -148,6 +149,26 @@ def test_folded_prompts_answer_to_any_names_and_their_mirror_images():
         torch.testing.assert_close(folded.flip_test(images), model.flip_test(images))
 
 
+def test_prompts_that_are_no_constants_are_refused():
+    model = open_vocabulary_model(['hoof'])
+
+    class Gated(PromptLearner):
+        def forward(self, global_embed, image_embeds, texts=None):
+            return super().forward(global_embed, image_embeds, texts) * global_embed.mean()
+
+    model.head.prompt_learner.__class__ = Gated
+    with pytest.raises(ValueError, match='Gated has a forward of its own'):
+        fold_prompts(model)
+
+
+def test_the_padding_of_boxes_is_the_pipelines():
+    box = dict(type='GetBBoxCenterScale')
+    assert box_padding([dict(type='LoadImage'), box], True) == 1.25
+    assert box_padding([dict(box, padding=1.5), dict(type='TopdownAffine', use_udp=True)], False) == 1.5
+    with pytest.raises(ValueError, match='leave --decode out'):
+        box_padding([box, dict(type='TopdownAffine', use_udp=True)], True)
+
+
 @pytest.mark.slow
 def test_the_graph_has_any_names():
     pytest.importorskip('onnxscript')
@@ -156,5 +177,5 @@ def test_the_graph_has_any_names():
     model, metainfo = open_vocabulary_model(names), parse_pose_metainfo(describe_names(names))
     file = export_onnx(model, metainfo, flip_test=True, decode=True)
     assert verify(file, model, metainfo, flip_test=True, batch_size=3) < 1e-4
-    values = metadata(model, metainfo, True, True)
+    values = metadata(model, metainfo, True, True, 1.25)
     assert json.loads(values['keypoint_names']) == json.loads(values['prompts']) == names

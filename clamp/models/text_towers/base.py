@@ -80,7 +80,16 @@ class TextEncoder(nn.Module):
 
         Returns:
             Tensor: (K, D).
+
+        Raises:
+            ValueError: If ``context`` has another shape, or a prompt is too long.
         """
+        if context.shape != (self.num_context_tokens, self.width):
+            raise ValueError(
+                f'The context has the shape {tuple(context.shape)}, but should have '
+                f'{(self.num_context_tokens, self.width)}: all names of a call share it. Of several contexts, encode '
+                'with one after the other (docs/extend.md).'
+            )
         if names is None:
             return self.encode(context, **{name: getattr(self, name) for name in self.layout_names})
         layout = self.layout(self.text_cfg, names, self.num_context_tokens)
