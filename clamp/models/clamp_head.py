@@ -25,6 +25,9 @@ class CLAMPHead(HeatmapHead):
         loss_spatial = alpha1 * MSE(upsample(score_map), target)           eq. 5
         loss_feature = alpha2 * contrast(image_embeds at keypoints, text_embeds)   eq. 6-8
 
+    The training loss is their sum. What is concatenated is filled up with channels of zeros to a multiple of eight,
+    which changes no value (:class:`PaddedDeconvolution`).
+
     Notation: B batch, K keypoints, C channels of the feature map, D embedding size, (H, W) feature map, (H', W')
     heatmap. Decoding, flip test and prediction are :class:`mmpose.models.HeatmapHead`'s.
 
