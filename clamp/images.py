@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+Image.MAX_IMAGE_PIXELS = 2**29  # Pillow refuses twice as many, as OpenCV does: an orthophoto is no attack
 ORIENTATION = 0x0112  # of EXIF; from 5 on, the image lies on its side
 
 

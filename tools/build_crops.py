@@ -49,7 +49,7 @@ from clamp.checks import check_data, read_config
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
 from clamp.datasets.door import CheckedCOCO
-from clamp.datasets.metainfo import annotation_path
+from clamp.datasets.metainfo import annotation_path, dataset_of
 from clamp.files import write_whole
 from clamp.images import decode
 
@@ -151,7 +151,8 @@ def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list
     Raises:
         ValueError: If a path or an id of the annotations would lead out of the folder of the crops.
     """
-    paths = [Path(config.ann_file), Path(config.data_prefix.img)]
+    prefix = config.get('data_prefix', {}).get('img', '')
+    paths = [Path(config.ann_file), Path(prefix)]
     if any(path.is_absolute() or '..' in path.parts for path in paths):
         raise ValueError(
             'The crops take the same paths below another data_root, but these lead out of it: '
@@ -159,7 +160,7 @@ def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list
             'and data_prefix relative to it.'
         )
     augmentation, samples = Augmentation.from_pipeline(config.pipeline), load_samples(config)
-    folder = args.out / config.data_prefix.img / CROPS
+    folder = args.out / prefix / CROPS
     check_printable(*(str(s['id']) for s in samples))
     jobs = [
         Job(
@@ -186,7 +187,9 @@ def main(argv: list[str] | None = None) -> None:
     init_default_scope('mmpose')
     try:
         cfg = read_config(args.config, args.cfg_options)
-        config = cfg.train_dataloader.dataset
+        config = dataset_of(cfg, 'train')
+        if 'ann_file' not in config:
+            raise ValueError(f'{args.config} is trained on several data sets: name the config of one.')
         check_data(config)
         manifest, samples, jobs = plan(config, args)
         needed = foretell(jobs, args.format)
@@ -207,7 +210,8 @@ def main(argv: list[str] | None = None) -> None:
     good = [index for index, message in enumerate(wrong) if not message]
     save_annotations(config, args.out, [samples[i] for i in good], [jobs[i] for i in good])
     print(f'{len(good)} crops are in {args.out}. To train on them:')
-    print(f'python tools/train.py {args.config} --cfg-options train_dataloader.dataset.data_root={args.out}/')
+    option = 'train_dataloader.dataset' + '.dataset' * (config is not cfg.train_dataloader.dataset)  # repeated
+    print(f'python tools/train.py {args.config} --cfg-options {option}.data_root={args.out}/')
     if lost := sorted(set(filter(None, wrong))):
         sys.exit('error: left out, as training would leave them out:\n' + '\n'.join(lost))
 

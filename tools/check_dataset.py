@@ -16,7 +16,7 @@ arguments cannot be used.
 import argparse
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -137,20 +137,15 @@ def load_swaps(dataset: dict) -> dict[str, str]:
 
 
 def images_of(parts: list[Part]) -> dict[str, Path]:
-    """The files of the images of some parts, by the name that the annotation file has for them.
-
-    Raises:
-        ValueError: If two images have one name.
-    """
+    """The files of the images of some parts, by the names that the annotation files have for them, or their paths."""
     found = {}
     for part in parts:
         for image in part.coco['images']:
             if not isinstance(image, dict) or not isinstance(image.get('file_name'), str):
                 raise ValueError(f'{part.ann_file}: an entry of `images` has no file name')
-            path = part.img_root / image['file_name']
-            if found.setdefault(image['file_name'], path) != path:
-                raise ValueError(f'two images are named {image["file_name"]}: give a config of one data set')
-    return found
+            found[part.img_root / image['file_name']] = image['file_name']
+    counts = Counter(found.values())
+    return {name if counts[name] == 1 else str(path): path for path, name in found.items()}
 
 
 def images_against(place: Path) -> dict[str, Path]:

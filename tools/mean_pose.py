@@ -28,6 +28,7 @@ from clamp.datasets.coco import read
 from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
 from clamp.datasets.metainfo import annotation_path, converts_keypoints, dataset_metainfo, dataset_of
+from clamp.datasets.splits import is_trainable
 
 
 def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f'error: {error}')
     pose = mean_pose(read(annotation_path(train))['annotations'])
     truth = CheckedCOCO(annotation_path(test))
-    results = truth.loadRes(predict(pose, list(truth.anns.values())))
+    results = truth.loadRes(predict(pose, [each for each in truth.anns.values() if is_trainable(each)]))
     sigmas = dataset_metainfo(test)['sigmas']
     evaluation = COCOeval(truth, results, 'keypoints', sigmas, use_area=True)
     evaluation.evaluate()

@@ -102,7 +102,7 @@ def check_source(source: dict) -> None:
         raise ValueError(f'"images" lists {Counter(images.values()).most_common(1)[0][0]} under more than one id')
     for category in source['categories']:
         name = category.get('name') if isinstance(category, dict) else category
-        if name not in list(FAMILIES):
+        if not isinstance(category, dict) or name not in list(FAMILIES):
             raise ValueError(f'unexpected category {name!r}, expected {", ".join(FAMILIES)}')
         if (got := category.get('keypoints')) != authors_keypoints:
             raise ValueError(f'unexpected keypoints of category {name!r}: got {got}, expected {authors_keypoints}')

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..images import image_size
+from ..images import image_size, to_rgb
 from . import coco, splits
 from .door import check_use, fill_sizes
 from .names import OPPOSITE, mirrored_words, spell_out, words
@@ -158,8 +158,8 @@ def inspect_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
     try:
         with Image.open(path) as image:
             image.draft('L', (64, 64))  # a JPEG is decoded whole, but small
-            hash_ = perceptual_hash(image)
-    except (OSError, SyntaxError, ValueError) as error:
+            hash_ = perceptual_hash(Image.fromarray(to_rgb(image)))  # as it is shown
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f'unreadable ({error})', 0
     wrong = '' if image_size(path) == size else 'of another size than the annotation file says'
     return wrong, hash_
@@ -183,8 +183,9 @@ def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:
 def check_shared(train: Part, other: Part, train_hashes: dict[str, int], hashes: dict[str, int]) -> list[Finding]:
     """Images of the training part that are in another part too, by name, id and perceptual hash."""
     ids = {image['id']: image['file_name'] for image in train.coco['images']}
-    names, images = set(ids.values()), other.coco['images']
-    by_name = [image['file_name'] for image in images if image['file_name'] in names]
+    files, images = {(train.img_root / name).resolve() for name in ids.values()}, other.coco['images']
+    by_name = [i['file_name'] for i in images if (other.img_root / i['file_name']).resolve() in files]
+    names = set(by_name)
     by_id = [f'id {i["id"]}' for i in images if i['id'] in ids and i['file_name'] != ids[i['id']]]
     there, values = list(train_hashes), np.array(list(train_hashes.values()), dtype=np.uint64)
     near = [

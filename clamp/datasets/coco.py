@@ -174,9 +174,14 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
 
 def check_unique(coco: dict, key: str, field: str, findings: Findings, beside: str = '') -> None:
     """Find the entries that share an id or a file name, unless another field tells them apart; keep the first."""
-    by_value = {(entry[field], entry.get(beside)): entry for entry in reversed(coco[key])}
+
+    def value_of(entry: dict) -> tuple:
+        value = entry[field]
+        return os.path.normpath(value) if field == 'file_name' else value, entry.get(beside)
+
+    by_value = {value_of(entry): entry for entry in reversed(coco[key])}
     if len(by_value) < len(coco[key]):
-        counts = Counter((entry[field], entry.get(beside)) for entry in coco[key])
+        counts = Counter(map(value_of, coco[key]))
         cases = [f'{as_text(value)} is that of {n}' for (value, _), n in counts.items() if n > 1]
         findings['error', f'`{field}` of `{key}` should be unique'] += cases
         coco[key] = list(by_value.values())[::-1]

@@ -22,7 +22,11 @@ def raw_metainfo(dataset: dict) -> dict:
     info = dict(dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', None) or {})
     if path := info.get('from_file'):
         in_mmpose = Path(mmpose.__file__).parent / '.mim' / 'configs/_base_/datasets' / Path(path).name
-        files = [file for file in (Path(path), in_mmpose) if file.is_file()]
+        named = Path(path).parent.parts[-3:] in (
+            (),
+            ('configs', '_base_', 'datasets'),
+        )  # MMPose's, and no other folder's
+        files = [file for file in (Path(path), in_mmpose)[: 1 + named] if file.is_file()]
         info = next(filter(None, (Config.fromfile(file).get('dataset_info') for file in files)), None)
         if info is None:
             raise ValueError(f'{path}: no file here or in MMPose that defines `dataset_info`')

@@ -8,6 +8,7 @@ on any machine. ``docs/protocols.md`` says what the protocols are and why.
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
@@ -207,7 +208,8 @@ def check_family(coco: dict, family: str) -> None:
 
 def check_disjoint(train: dict, test: dict) -> None:
     """Raise a ValueError if an image, by its file name, is in both."""
-    shared = sorted({i['file_name'] for i in train['images']} & {i['file_name'] for i in test['images']})
+    names = ({os.path.normpath(image['file_name']) for image in part['images']} for part in (train, test))
+    shared = sorted(set.intersection(*names))
     if shared:
         raise ValueError(
             f'{len(shared)} images would be in both the training and the test part, such as {shared[0]}: '
@@ -217,8 +219,8 @@ def check_disjoint(train: dict, test: dict) -> None:
 
 def keypoint_names(coco: dict) -> list[str]:
     """The names of the keypoints, which must be the same in all categories; empty if these do not tell."""
-    names = coco['categories'][0].get('keypoints', [])
-    if any(category.get('keypoints', []) != names for category in coco['categories']):
+    names = coco['categories'][0].get('keypoints') or []
+    if any((category.get('keypoints') or []) != names for category in coco['categories']):
         raise ValueError('the categories do not have the same `keypoints`')
     return names
 
@@ -271,8 +273,11 @@ def manifest(protocol: str, options: dict, sources: dict[str, str], output: str,
         report (dict): The builder's report.
     """
     taxa = taxonomy(part)
-    animals = Counter(taxa.values())
-    images = Counter(taxon for taxon, _ in {(taxa[ann['id']], ann['image_id']) for ann in part['annotations']})
+    animals = Counter(taxon.species for taxon in taxa.values())
+    images = Counter(s for s, _ in {(taxa[ann['id']].species, ann['image_id']) for ann in part['annotations']})
+    families: dict[str, set] = defaultdict(set)  # a fox may be one of Canidae, and a bat
+    for taxon in taxa.values():
+        families[taxon.species].add(taxon.family)
     return {
         'tool': 'tools/make_splits.py',
         'tool_version': VERSION,
@@ -283,8 +288,12 @@ def manifest(protocol: str, options: dict, sources: dict[str, str], output: str,
         'images': len(part['images']),
         'annotations': len(part['annotations']),
         'species': {
-            taxon.species: {'family': taxon.family, 'annotations': animals[taxon], 'images': images[taxon]}
-            for taxon in sorted(animals, key=lambda taxon: taxon.species)
+            species: {
+                'family': ', '.join(sorted(filter(None, families[species]))) or None,
+                'annotations': animals[species],
+                'images': images[species],
+            }
+            for species in sorted(animals)
         },
         'report': report,
         'image_ids': [image['id'] for image in part['images']],

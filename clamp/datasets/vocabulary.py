@@ -114,5 +114,5 @@ def near(name: str) -> list[str]:
 
 def differences(names: Sequence[str]) -> dict[str, str]:
     """Return, of some canonical names, what is to be known of their places: by the name without its side."""
-    plain = dict.fromkeys(name.split(' ', 1)[1] if mirrored(name) != name else name for name in names)
+    plain = dict.fromkeys(name.split(' ', 1)[-1] if mirrored(name) != name else name for name in names)
     return {name: DIFFERENCES[name] for name in plain if name in DIFFERENCES}

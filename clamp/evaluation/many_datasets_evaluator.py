@@ -24,10 +24,13 @@ class ManyDatasetsEvaluator(MultiDatasetEvaluator):
             after the name: ``'animalpose/common/AP'``.
 
     Raises:
-        ValueError: If a metric has no metainfo of its own, or two of a data set have one prefix.
+        ValueError: If a data set has no metric, a metric has no metainfo of its own, or two of a data set have one
+            prefix.
     """
 
     def __init__(self, metrics: Mapping[str, Sequence[dict]]):
+        if empty := [name for name, of_dataset in metrics.items() if not of_dataset]:
+            raise ValueError(f'There is no metric of the data set {empty[0]}: leave it out, or give it one.')
         configs = [
             dict(metric) | dict(prefix='/'.join(filter(None, (name, metric.get('prefix')))))
             for name, of_dataset in metrics.items()

@@ -146,6 +146,34 @@ def test_the_same_picture_under_another_name_and_size(parts, tmp_path):
     }
 
 
+def test_images_are_shared_by_their_files_and_not_by_their_names(parts, tmp_path):
+    """Of two folders, 1.jpg is two photographs; and ./1.jpg is 1.jpg."""
+    other = make_part('val', 1, tmp_path / 'other')
+    other.coco['images'][0]['id'] = other.coco['annotations'][0]['image_id'] = 11
+    for image in other.coco['images']:
+        Image.effect_noise((40, 30), 90).save(tmp_path / 'other' / image['file_name'])
+    assert messages([parts[0], other], decode=True) == {}
+    parts[1].coco['images'][0]['file_name'] = './1.jpg'
+    assert messages(parts) == {('error', 'val', 'image is in train too, by name'): ['./1.jpg']}
+
+
+def test_the_hash_is_of_what_is_shown(tmp_path):
+    """Turned by EXIF it is as turned in pixels, and 16 bits are more than white."""
+    blocks = Image.fromarray(np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    blocks.save(tmp_path / 'a.png', exif=exif)
+    blocks.transpose(Image.Transpose.ROTATE_270).save(tmp_path / 'b.png')
+    hashes = [audit.inspect_image(tmp_path / name, (120, 160)) for name in ('a.png', 'b.png')]
+    assert hashes[0] == hashes[1]
+    for name, seed in (('c.png', 1), ('d.png', 2)):
+        noise = np.random.default_rng(seed).integers(0, 65536, (40, 40), dtype=np.uint16)
+        Image.fromarray(noise).save(tmp_path / name)
+    hashes = [audit.inspect_image(tmp_path / name, (40, 40)) for name in ('c.png', 'd.png')]
+    assert hashes[0][0] == hashes[1][0] == ''
+    assert (hashes[0][1] ^ hashes[1][1]).bit_count() > 8
+
+
 def test_pairs_of_names_without_a_known_side(parts):
     """As given by hand; but a name may not swap with itself where it has a side."""
     names = ['Auge_links', 'Auge_rechts', 'Nase']

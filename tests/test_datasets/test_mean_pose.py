@@ -1,10 +1,15 @@
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from clamp.datasets.mean_pose import mean_pose
 from tests.conftest import load_tool
+
+CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 def test_mean_pose_by_hand():
@@ -20,6 +25,28 @@ def test_the_pose_is_put_into_a_box_whose_area_counts():
     [result] = load_tool('mean_pose').predict(np.array([[0.25, 0.5]]), [annotation])
     assert result['keypoints'] == [20, 25, 1]
     assert result['bbox'] == annotation['bbox']  # of which COCO takes the area
+
+
+def test_animals_that_no_model_is_asked_for_take_no_place(tmp_path, capsys):
+    """COCO counts the 20 best answers of an image: before the labelled animal stand 20 of whom nothing is known."""
+    keypoints = [4, 4, 2, 8, 8, 2] + [0] * 45
+    whole = dict(
+        image_id=1, category_id=1, bbox=[0, 0, 20, 20], area=400, iscrowd=0, num_keypoints=2, keypoints=keypoints
+    )
+    nobody = whole | dict(keypoints=[0] * 51, num_keypoints=0)
+    animals = [dict(nobody, id=id_) for id_ in range(1, 21)] + [dict(whole, id=21)]
+    images = [dict(id=1, file_name='1.png', width=40, height=40)]
+    coco = dict(images=images, annotations=animals, categories=[dict(id=1, name='dog', supercategory='Canidae')])
+    (tmp_path / 'data').mkdir()
+    cv2.imwrite(str(tmp_path / 'data/1.png'), np.zeros((40, 40, 3), np.uint8))
+    (tmp_path / 'annotations').mkdir()
+    for split in ('train', 'val'):
+        (tmp_path / f'annotations/ap10k-{split}-split1.json').write_text(json.dumps(coco))
+    parts = ('train_dataloader.dataset', 'val_dataloader.dataset', 'test_dataloader.dataset')
+    options = [f'{part}.data_root={tmp_path}/' for part in parts]
+    options += [f'{part}.ann_file={tmp_path}/annotations/ap10k-val-split1.json' for part in EVALUATORS]
+    load_tool('mean_pose').main([CONFIG, '--cfg-options', *options])
+    assert 'IoU=0.50:0.95 | area=   all | maxDets= 20 ] =  1.000' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

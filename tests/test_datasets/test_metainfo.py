@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from clamp.checks import read_file
 from clamp.datasets.keypoint_choice import describe_names
-from clamp.datasets.metainfo import annotation_path, dataset_metainfo
+from clamp.datasets.metainfo import annotation_path, dataset_metainfo, raw_metainfo
 
 ROOT = Path(__file__).parents[2]
 SIX_PAIRS = [f'{side} {part}' for part in ('eye', 'ear', 'paw', 'knee', 'hip', 'horn') for side in ('left', 'right')]
@@ -38,6 +38,14 @@ def test_keypoints_in_another_order_than_their_numbers_are_refused():
     info['keypoint_info'] = {place: info['keypoint_info'][place] for place in [1, 0, *range(2, 12)]}
     with pytest.raises(ValueError, match=r'has its keypoints as 1, 0, 2, .*: number them from 0, in that order'):
         dataset_metainfo(dict(type='mice', metainfo=info))
+
+
+def test_a_file_of_metainfo_that_is_not_there_is_no_other_one():
+    """MMPose's is meant by its own path or by its name alone."""
+    for path in ('configs/_base_/datasets/ap10k.py', 'mmpose/configs/_base_/datasets/ap10k.py', 'ap10k.py'):
+        assert raw_metainfo(dict(metainfo=dict(from_file=path)))['dataset_name'] == 'ap10k'
+    with pytest.raises(ValueError, match=r'my_lab/ap10k\.py: no file here or in MMPose'):
+        raw_metainfo(dict(metainfo=dict(from_file='my_lab/ap10k.py')))
 
 
 def test_combined_data_sets_have_no_annotation_file():

@@ -153,6 +153,9 @@ def test_overlapping_sources_are_refused():
         splits.join(coco, coco)
     with pytest.raises(ValueError, match=r'12 images would be in both .* such as 1\.jpg'):
         splits.check_disjoint(coco, coco)
+    again = {**coco, 'images': [dict(image, file_name=f'./{image["file_name"]}') for image in coco['images']]}
+    with pytest.raises(ValueError, match=r'12 images would be in both .* such as 1\.jpg'):
+        splits.check_disjoint(coco, again)
     with pytest.raises(ValueError, match='same `categories`'):
         splits.join({**coco, 'categories': coco['categories'][:3]}, coco)
 
@@ -205,6 +208,12 @@ def test_bytes_and_manifest():
     assert manifest['species']['dog'] == {'family': 'Canidae', 'annotations': 1, 'images': 1}
     assert manifest['annotation_ids'] == ids(part)
     assert manifest == json.loads(splits.dump(manifest, indent=1))
+    for category in part['categories'][:2]:
+        category['name'] = 'fox'  # one of Bovidae, one of Canidae
+    manifest = splits.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
+    assert manifest['species']['fox'] == {'family': 'Bovidae, Canidae', 'annotations': 2, 'images': 2}
+    part['categories'][0]['keypoints'] = None
+    assert splits.keypoint_names(part) == []
 
 
 @pytest.mark.skipif(not SAMPLE.is_file(), reason='needs the AP-10K sample')

@@ -63,6 +63,10 @@ def test_ap10k_and_animalpose_share_what_is_at_one_place():
     assert differences(['nose']) == {}
 
 
+def test_sided_names_of_one_word_have_no_place_to_tell_of():
+    assert differences(['snout', 'tuskL', 'tuskR']) == {}
+
+
 def test_near_names():
     assert near('left whiskr')[0] == 'left whiskers'
     assert near('left_front_pw')[0] == 'left front paw'

@@ -173,6 +173,7 @@ def test_metrics_that_do_not_go_together_are_refused_before_the_test(tmp_path):
     path = write(tmp_path / 'a.json', make_coco(2))
     for metrics, message in (
         ([metric(path, only=COMMON), metric(path, only=['nose'])], "Two metrics are of 'mice': give each a prefix"),
+        ([], 'There is no metric of the data set mice'),
         ([dict(type='CocoMetric', ann_file=path)], 'CocoMetric has no metainfo of its own data set'),
     ):
         with pytest.raises(ValueError, match=message):

@@ -92,6 +92,11 @@ def test_the_size_is_that_of_the_image_as_it_is_read(tmp_path, ending):
     assert image_size(tmp_path / f'a.{ending}') == (width, height)
 
 
+def test_an_image_of_200_megapixels_has_a_size(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((20000, 10000), np.uint8))
+    assert image_size(tmp_path / 'a.png') == (10000, 20000)
+
+
 def test_unreadable_images(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no.png is not there'):
         read_image(tmp_path / 'no.png')

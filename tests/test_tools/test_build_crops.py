@@ -75,6 +75,21 @@ def load_dataset(root: Path, config: str):
     return DATASETS.build(dict(Config.fromfile(config).train_dataloader.dataset, data_root=str(root)))
 
 
+def test_a_repeated_data_set_without_a_prefix(root, capsys):
+    (root / 'data').rename(root.parent / 'images')
+    for path in (root.parent / 'images').iterdir():
+        path.rename(root / path.name)
+    config = Path(write_config(root))
+    text = config.read_text().replace(", data_prefix=dict(img='data/')", '')
+    config.write_text(
+        text.replace("dataset=dict(type='AP10K", "dataset=dict(type='RepeatDataset', times=2, dataset=dict(type='AP10K")
+        + ')'
+    )
+    tool.main([str(config), str(root.parent / 'crops'), '--workers', '1'])
+    assert 'train_dataloader.dataset.dataset.data_root=' in capsys.readouterr().out
+    assert (root.parent / 'crops/annotations/train.json').is_file()
+
+
 @pytest.mark.parametrize('name', slow_except(['bmp', 'png'], 'png'))
 def test_training_sees_the_same_as_without_crops(root, name):
     """The same random numbers give the same keypoints and, but for sampling the large image twice, the same pixels."""

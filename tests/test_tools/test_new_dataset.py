@@ -74,6 +74,28 @@ def test_nothing_is_lost(place):
     assert 'tip of the snout' not in config.read_text()
 
 
+@pytest.mark.parametrize('options', [[], ['--force']])
+def test_a_source_is_never_written_over(place, options):
+    source = place / 'data/mice/annotations/train.json'
+    source.parent.mkdir(parents=True)
+    content = (place / 'mice/ann.json').read_bytes()
+    source.write_bytes(content)
+    args = ['data/mice/annotations/train.json', '--images', 'mice/images', '--name', 'mice', '--backbone', 'tiny']
+    with pytest.raises(SystemExit, match=r'train\.json is a source, and would be written over: choose another --name'):
+        load_tool('new_dataset').main([*args, '--val-fraction', '0.25', *options])
+    assert source.read_bytes() == content
+
+
+def test_data_may_be_a_link(place, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('disk') / 'deep/deeper'
+    elsewhere.mkdir(parents=True)
+    (place / 'data').symlink_to(elsewhere)
+    args = ['mice/ann.json', '--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
+    assert load_tool('new_dataset').main(args) == 0
+    dataset = DATASETS.build(Config.fromfile('configs/mice/clamp_tiny.py').train_dataloader.dataset)
+    assert Path(dataset.get_data_info(0)['img_path']).is_file()
+
+
 def test_the_small_pretrained_pair_asks_for_its_weights(place):
     args = ['mice/ann.json', '--name', 'mice', '--backbone', 'lite0-minilm', '--val-fraction', '0.25']
     with pytest.raises(SystemExit, match=r'tools/prepare_lite_weights\.py makes'):

@@ -301,6 +301,7 @@ def test_malformed_json(data_root, capsys):
         (['annotations', 2, 'keypoints', 19], [1.0, 2.0], r'annotations\[2\] is '),
         (['annotations', 2, 'keypoints'], None, r'annotations\[2\] is '),
         (['annotations', 2], 'cat', r'annotations\[2\] is '),
+        (['categories', 0], 'dog', "unexpected category 'dog'"),
     ],
 )
 def test_unexpected_content_is_named(source, path, value, message):
