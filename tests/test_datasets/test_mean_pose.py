@@ -33,7 +33,7 @@ def test_animals_that_no_model_is_asked_for_take_no_place(tmp_path, capsys):
     whole = dict(
         image_id=1, category_id=1, bbox=[0, 0, 20, 20], area=400, iscrowd=0, num_keypoints=2, keypoints=keypoints
     )
-    nobody = whole | dict(keypoints=[0] * 51, num_keypoints=0)
+    nobody = whole | dict(keypoints=[0] * 51, num_keypoints=0, bbox=[20, 20, 9, 9], area=81)
     animals = [dict(nobody, id=id_) for id_ in range(1, 21)] + [dict(whole, id=21)]
     images = [dict(id=1, file_name='1.png', width=40, height=40)]
     coco = dict(images=images, annotations=animals, categories=[dict(id=1, name='dog', supercategory='Canidae')])
