@@ -235,3 +235,34 @@ def test_ap10k_sample():
 def test_a_holdout_leaves_something_to_train_on():
     with pytest.raises(ValueError, match='with 100% of the images held out, nothing is left to train on'):
         splits.holdout(make_coco(), percent=100, seed=0, part='train')
+
+
+@pytest.mark.parametrize('percent', [10, 25, 50])
+def test_a_holdout_is_two_parts_without_a_common_image(percent):
+    coco = make_coco()
+    train, val = (splits.holdout(coco, percent=percent, seed=0, part=part)[0] for part in ('train', 'val'))
+    assert val == splits.fraction(coco, percent=percent, seed=0)[0]
+    assert sorted(ids(train) + ids(val)) == ids(coco)
+    assert sorted(ids(train, 'images') + ids(val, 'images')) == ids(coco, 'images')
+    with pytest.raises(ValueError, match="part='test', expected 'train' or 'val'"):
+        splits.holdout(coco, percent=percent, seed=0, part='test')
+
+
+def test_halves_of_an_image_are_rounded_up():
+    """37.5% of 12 are 4.5; 13% are 1.56, 12% are 1.44."""
+    parts = [splits.fraction(make_coco(), percent=percent, seed=0)[0] for percent in (37.5, 13, 12)]
+    assert [len(part['images']) for part in parts] == [5, 2, 1]
+
+
+def test_sources_with_a_file_in_common_are_refused():
+    other = make_coco()
+    for key, fields in (('images', ['id']), ('annotations', ['id', 'image_id'])):
+        for entry in other[key]:
+            entry.update({field: entry[field] + 100 for field in fields})
+    with pytest.raises(ValueError, match='`file_name` of `images` should be unique'):
+        splits.join(make_coco(), other)
+
+
+def test_a_box_without_height_is_not_trained_on():
+    assert not splits.is_trainable(dict(bbox=[0, 0, 5, 0], keypoints=[1, 1, 2]))
+    assert splits.is_trainable(dict(bbox=[0, 0, 5, 1], keypoints=[1, 1, 2]))

@@ -85,3 +85,8 @@ def test_names_that_are_not_those_of_the_annotations(names, message):
     coco['categories'][0]['keypoints'] = names
     with pytest.raises(ValueError, match=message):
         unseen_species.unseen_train(coco, species='cat', keypoints=['nose'])
+
+
+def test_a_species_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match='no animal is a pig'):
+        unseen_species.unseen_test(make_coco(), species='pig')

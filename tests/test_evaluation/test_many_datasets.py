@@ -190,3 +190,14 @@ def test_the_table_has_a_row_a_data_set():
         'a           50.0        -',
         'bcd/own     12.3        -',
     ]
+
+
+def test_pck_in_a_box_away_from_the_origin(tmp_path):
+    """A tenth of the longer side is 10 pixels: of errors of 9, 11 and 0 two are within it."""
+    coco = make_coco(1)
+    points = [750, 950, 2, 740, 940, 2, 720, 920, 2, 0, 0, 0]
+    coco['annotations'][0].update(bbox=[700, 900, 50, 100], keypoints=points)
+    samples = predictions(coco, ANNOTATED)
+    samples[0]['pred_instances']['keypoints'] = np.array([[[750, 959], [740, 951], [720, 920], [0, 0]]], float)
+    values = evaluate(metric(write(tmp_path / 'a.json', coco), predicted=ANNOTATED), samples)
+    assert values['PCK@0.1'] == pytest.approx(2 / 3)

@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -124,3 +125,30 @@ def test_wrong_arguments_are_refused(tmp_path):
         evaluate(CATS, reference=dict(ann_file=str(path), places=[0, 1]))
     with pytest.raises(FileNotFoundError, match=r'nowhere\.json of the mean pose is not there'):
         evaluate([], reference=dict(ann_file='nowhere.json', places=[0, 1, 2]))
+
+
+def test_visibility_of_a_keypoint_converter():
+    """It gives pairs of numbers, whether a keypoint is labelled and whether it may count."""
+    plain, pairs = evaluate(CATS, novel=['left eye']), copy.deepcopy(CATS)
+    for animal in pairs:
+        visible = animal['gt_instances']['keypoints_visible']
+        animal['gt_instances']['keypoints_visible'] = np.stack([visible, np.ones_like(visible)], -1)
+    assert evaluate(pairs, novel=['left eye']) == plain
+
+
+def test_the_interval_is_of_95_percent_of_images_with_any_ids():
+    """Of 20 images 8 are right: the quantiles of Binomial(20, 0.4) / 20 are 4 and 12."""
+    animals = [
+        sample(2 * i, (0, 0, 10, 10), [5, 5, 2] + [0] * 6, [[5, 5 + 9 * (i >= 8)], [0, 0], [0, 0]]) for i in range(20)
+    ]
+    for animal in animals:
+        animal['img_id'] = 100 + 50 * animal['img_id']
+    values = evaluate(animals)
+    assert [values[f'base/PCK@0.1{end}'] for end in ('', ' low', ' high')] == pytest.approx([0.4, 0.2, 0.6])
+
+
+def test_the_mean_pose_in_a_box_away_from_the_origin(tmp_path):
+    path = write(tmp_path, dict(id=5, bbox=[10, 10, 10, 20], keypoints=[0, 0, 0, 19, 13, 2, 18, 15, 2, 12, 20, 2]))
+    animal = sample(0, (200, 300, 100, 40), [290, 306, 2, 280, 310, 2, 220, 320, 2], [[0, 0]] * 3)
+    values = evaluate([animal], thresholds=[0.001], reference=dict(ann_file=str(path), places=[1, 2, 3]))
+    assert values['base/PCK@0.001 of the mean pose'] == 1

@@ -174,25 +174,23 @@ def test_state_dict_round_trip_with_prompts(kind):
     assert not torch.allclose(before, after)
 
 
-def test_flip_test_through_mmpose(kind):
-    from mmpose.testing import get_packed_inputs
-
-    size = 32 if kind == 'vit' else 64
-    heatmap = 8 if kind == 'vit' else 16
-    codec = dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
-    model = estimator(kind, decoder=codec).eval()
-    batch = get_packed_inputs(2, num_keypoints=K, img_shape=(size, size), input_size=(size, size))
-    for sample in batch['data_samples']:
-        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
-    images = torch.stack(batch['inputs']).float()
-    with torch.no_grad():
-        predictions = model(images, batch['data_samples'], mode='predict')
-    assert [p.pred_instances.keypoints.shape for p in predictions] == [(1, K, 2)] * 2
-
-
 @pytest.mark.slow
 def test_no_data_dependent_shapes_in_the_step():
     """The tensor part of the step is one graph for torch.compile."""
     head = MODELS.build(tiny_head())
     explanation = torch._dynamo.explain(head._forward)(features())
     assert explanation.graph_break_count == 0
+
+
+@pytest.mark.parametrize('upsample', ['deconv', 'bilinear'])
+def test_each_loss_alone_reaches_what_it_should(upsample):
+    """Eq. 5 and 6-8 train prompts and image embeddings; the heatmaps' loss trains all."""
+    head = MODELS.build(tiny_head(upsample=upsample)).eval()
+    feats = tuple(each.requires_grad_() for each in features())
+    inputs = dict(zip(('global', 'dense', 'map'), feats)) | dict(context=head.prompt_learner.context)
+    reached = {}
+    for name, loss in head.loss(feats, samples()).items():
+        grads = torch.autograd.grad(loss, list(inputs.values()), retain_graph=True, allow_unused=True)
+        reached[name] = {key for key, grad in zip(inputs, grads) if grad is not None and grad.abs().max() > 0}
+    prompts = {'global', 'dense', 'context'}
+    assert reached == dict(loss_kpt={*prompts, 'map'}, loss_spatial=prompts, loss_feature=prompts)

@@ -173,3 +173,14 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     torch.testing.assert_close(gradients[1], gradients[0])
     with pytest.raises(ValueError, match='with_cp=True is not for this tower: its batch norms'):
         CLIPBackbone(tiny_clip('resnet'), input_size=(64, 64), with_cp=True)
+
+
+def test_another_size_has_positions_in_its_own_grid(kind):
+    """Wide images: a table resized beforehand, as the weights are loaded, is the one resized in each call."""
+    backbone, _, _ = backbone_and_clip(kind)
+    stride = 8 if kind == 'vit' else 32
+    other = CLIPBackbone(tiny_clip(kind), input_size=(5 * stride, 3 * stride)).eval()
+    other.load_state_dict(backbone.state_dict())
+    images = torch.randn(1, 3, 3 * stride, 5 * stride)
+    for ours, theirs in zip(backbone(images), other(images)):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)

@@ -232,3 +232,15 @@ def test_names_trained_on_are_known_however_they_are_spelt():
         'left_eye',
         'Nose Tip',
     ]
+
+
+def test_a_new_name_teaches_the_kernels_and_the_prompts():
+    free = head()
+    embeds, wanted = torch.randn(1, 4, D, requires_grad=True), torch.randn(8)
+    value = (free.compute_kernels(embeds)[0, 3] * wanted).sum()
+    by_kernel, by_prompt = torch.autograd.grad(value, [free.kernels, embeds])
+    prompts = embeds.detach()[0]
+    mean = prompts[:3].mean(0)
+    shares = (F.cosine_similarity(prompts[:3] - mean, prompts[3] - mean, dim=-1) / 0.25).softmax(0)
+    torch.testing.assert_close(by_kernel, shares[:, None] * wanted)
+    assert (by_prompt.abs().amax(-1) > 0).all()

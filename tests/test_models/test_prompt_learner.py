@@ -3,10 +3,11 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from clamp.models.prompt_learner import PromptLearner
+from clamp.models.prompt_learner import ImageCrossAttention, PromptEncoder, PromptLearner
 from tests.conftest import NAMES, tiny_clip
 
 
@@ -160,3 +161,65 @@ def test_without_context_tokens_prompts_are_the_encoded_names():
     tokens = open_clip.tokenizer.SimpleTokenizer(context_length=20)(NAMES)
     learner.text_encoder.tower.eval()
     torch.testing.assert_close(learner.encode_prompts(), learner.text_encoder.tower(tokens), atol=1e-5, rtol=1e-4)
+
+
+def test_prompts_see_the_image_and_each_of_its_positions():
+    prompts = learner(cross_attention=dict(width=16, num_layers=1, num_heads=2, init_gamma=1.0)).eval()
+    embeds = [torch.randn(1, 24).requires_grad_(), torch.randn(1, 24, 2, 3).requires_grad_()]
+    grads = torch.autograd.grad((prompts(*embeds) * torch.randn(3, 24)).sum(), embeds)
+    assert all((grad.abs().amax(1) > 1e-6).all() for grad in grads)
+
+
+def norm(weights: dict, name: str, x: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x, x.shape[-1:], weights[f'{name}.weight'], weights[f'{name}.bias'])
+
+
+def linear(weights: dict, name: str, x: torch.Tensor) -> torch.Tensor:
+    return F.linear(x, weights[f'{name}.weight'], weights[f'{name}.bias'])
+
+
+def attend(weights: dict, name: str, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Four heads of four channels."""
+    parts = zip(weights[f'{name}.in_proj_weight'].chunk(3), weights[f'{name}.in_proj_bias'].chunk(3))
+    q, k, v = (F.linear(x, *part).unflatten(2, (4, 4)) for x, part in zip((queries, keys, keys), parts))
+    shares = (torch.einsum('bqhc,bkhc->bhqk', q, k) / 4**0.5).softmax(-1)
+    return linear(weights, f'{name}.out_proj', torch.einsum('bhqk,bkhc->bqhc', shares, v).flatten(2))
+
+
+def test_cross_attention_is_the_released_decoder():
+    """Norms first, GELU, queries from the text, keys and values from the image; written out."""
+    ours = ImageCrossAttention(24, width=16, num_layers=2, num_heads=4, init_gamma=0.5).eval()
+    weights, prompts, memory = ours.state_dict(), torch.randn(2, 3, 24), torch.randn(2, 5, 24)
+    text = linear(weights, 'text_proj.1', norm(weights, 'text_proj.0', prompts))
+    image = linear(weights, 'memory_proj.1', norm(weights, 'memory_proj.0', memory))
+    image = norm(weights, 'memory_proj.2', image)
+    for layer in ('layers.0', 'layers.1'):
+        own = norm(weights, f'{layer}.norm1', text)
+        text = text + attend(weights, f'{layer}.self_attn', own, own)
+        text = text + attend(weights, f'{layer}.multihead_attn', norm(weights, f'{layer}.norm2', text), image)
+        hidden = F.gelu(linear(weights, f'{layer}.linear1', norm(weights, f'{layer}.norm3', text)))
+        text = text + linear(weights, f'{layer}.linear2', hidden)
+    expected = prompts + 0.5 * linear(weights, 'out_proj.1', norm(weights, 'out_proj.0', text))
+    torch.testing.assert_close(ours(prompts, memory), expected, atol=1e-5, rtol=1e-4)
+    matrices = torch.cat([parameter.flatten() for parameter in ours.parameters() if parameter.ndim == 2])
+    assert matrices.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_prompt_encoder_is_clips_block_and_a_norm():
+    """Eight heads of three channels, and CLIP's quick GELU."""
+    ours, prompts = PromptEncoder(24, num_heads=8).eval(), torch.randn(3, 24)
+    block = ours.transformer.resblocks[0]
+    parts = zip(block.attn.in_proj_weight.chunk(3), block.attn.in_proj_bias.chunk(3))
+    q, k, v = (F.linear(block.ln_1(prompts), *part).unflatten(1, (8, 3)).transpose(0, 1) for part in parts)
+    attended = ((q @ k.mT / 3**0.5).softmax(-1) @ v).transpose(0, 1).flatten(1)
+    expected = prompts + F.linear(attended, block.attn.out_proj.weight, block.attn.out_proj.bias)
+    hidden = block.mlp.c_fc(block.ln_2(expected))
+    expected = expected + block.mlp.c_proj(hidden * torch.sigmoid(1.702 * hidden))
+    torch.testing.assert_close(ours(prompts), F.layer_norm(expected, (24,)), atol=1e-5, rtol=1e-4)
+
+
+def test_context_and_gamma_start_as_released():
+    prompts = learner(text_encoder=None, embed_dim=4096)
+    assert prompts.context.std().item() == pytest.approx(0.88, rel=0.02)  # of a normal distribution cut off at 2
+    assert prompts.cross_attention.gamma.unique().tolist() == [pytest.approx(1e-3)]
+    assert PromptEncoder(24).transformer.resblocks[0].attn.num_heads == 8  # which is in no checkpoint

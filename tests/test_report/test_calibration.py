@@ -36,3 +36,12 @@ def test_nothing_labelled_is_nothing_said():
     found = calibrate(np.ones((2, 3)), none, none, np.array([0, 1]), np.ones((2, 2), int))
     assert np.isnan(found.error).all()
     assert np.isnan(found.auroc_right)
+
+
+def test_bins_count_by_their_keypoints():
+    """Ten bins of one keypoint each, all right: the error is 1 - score; drawn, the lower two count 3 and 7 times."""
+    scores, ones = np.arange(1, 11)[:, None] / 10, np.ones((10, 1), bool)
+    weights = np.ones((2, 10), int)
+    weights[1] = [3, 7] + [0] * 8
+    found = calibrate(scores, ones, ones, np.arange(10), weights)
+    np.testing.assert_allclose(found.error, [0.45, (3 * 0.9 + 7 * 0.8) / 10])

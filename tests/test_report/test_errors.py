@@ -78,3 +78,16 @@ def test_corrected_keypoints_are_as_near_as_the_paper_has_them(kind, similarity)
     found = keypoint_similarity(corrected, TRUE, AREAS, SIGMAS)
     assert found[kinds == kind] == pytest.approx(similarity)
     assert (corrected[kinds != kind] == predicted[kinds != kind]).all()
+
+
+def test_animals_of_different_sizes():
+    """5 pixels off are near for an animal of 10,000 pixels, far for one of 100."""
+    true, sigmas = np.array([[[0.0, 0], [100, 0]], [[300, 0], [310, 0]]]), np.full(2, 0.05)
+    predicted = true.copy()
+    predicted[0, 0] = (300, 5)
+    for areas, kind in (([1e4, 1e2], MISS), ([1e2, 1e4], SWAP)):
+        kinds, *_ = diagnose(predicted, true, np.ones((2, 2), bool), np.array(areas), np.array([7, 7]), sigmas, [1, 0])
+        assert kinds[0, 0] == kind
+    areas = np.array([1e4, 1e2])
+    moved = correct(true + 500, true, areas, sigmas, np.full((2, 2), MISS), np.zeros((2, 2)), MISS)
+    np.testing.assert_allclose(keypoint_similarity(moved, true, areas, sigmas), 0.5)
