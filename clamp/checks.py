@@ -190,8 +190,8 @@ def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> dict:
         raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
     if path.endswith('.onnx'):
         raise ValueError(
-            f'{path} is an exported model, which tools/predict.py, test.py and demo_app.py alone take: give the '
-            'checkpoint (.pth) that it was made of.'
+            f'{path} is an exported model, which tools/predict.py, test.py, demo_app.py and publish.py take: give '
+            'the checkpoint (.pth) that it was made of.'
         )
     try:
         if path.endswith('.safetensors'):  # of a published model

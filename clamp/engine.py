@@ -95,8 +95,8 @@ def check_loop(cfg: Config) -> None:
 class EpochSeedHook(Hook):
     """Seed dropout and stochastic depth at the start of each epoch.
 
-    With :class:`clamp.datasets.SeededSampler`, which does so for the augmentation, a resumed training goes on exactly
-    as if it had not been cut off, as far as the device's kernels are deterministic.
+    With :class:`clamp.datasets.sampler.SeededSampler`, which does so for the augmentation, a resumed training goes on
+    exactly as if it had not been cut off, as far as the device's kernels are deterministic.
     """
 
     def before_train(self, runner) -> None:

@@ -73,16 +73,11 @@ def default_model() -> str:
     Raises:
         FileNotFoundError: If none does.
     """
-    if not is_model(DEFAULT):
+    if not ((DEFAULT / CONFIG).is_file() and weights_of(DEFAULT).is_file()):
         raise FileNotFoundError(
             'No model comes with this package: name a config and a checkpoint, or a folder that tools/publish.py wrote.'
         )
     return str(DEFAULT)
-
-
-def is_model(path: str | Path) -> bool:
-    """Whether a path is a folder that ``tools/publish.py`` wrote."""
-    return (Path(path) / CONFIG).is_file() and weights_of(Path(path)).is_file()
 
 
 def weights_of(folder: Path) -> Path:

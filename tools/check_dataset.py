@@ -204,10 +204,7 @@ def check_evaluators(cfg: Config) -> list[Finding]:
         try:
             check_evaluator(cfg, name)
         except ValueError as error:
-            what = 'do not fit' if 'datasets' in dataset else 'name different files'
-            findings += found('error', 'evaluator', name, f'loader and evaluator {what}', [str(error)])
-        part = [f'indices={dataset.get("indices")}'] if dataset.get('indices') else []
-        findings += found('error', 'evaluator', name, 'the loader leaves out images that the evaluator counts', part)
+            findings += found('error', 'evaluator', name, 'loader and evaluator do not fit', [str(error)])
     return findings
 
 

@@ -30,7 +30,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='config file, such as configs/ap10k/clamp_vitb.py, or a published model alone (default: the model that '
         'comes with the package)',
     )
-    parser.add_argument('checkpoint', type=input_file, nargs='?', help='checkpoint file (.pth)')
+    parser.add_argument(
+        'checkpoint',
+        type=input_file,
+        nargs='?',
+        help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)',
+    )
     parser.add_argument(
         '--detector',
         nargs='?',

@@ -102,7 +102,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before the imports that take seconds
 
-from clamp.datasets import coco, relabel, shared_images, splits, unseen_species
+from clamp.datasets import coco, relabel, shared_images, split_sources, splits, unseen_species
 from clamp.datasets.split_sources import find_sources
 from clamp.files import write_new
 
@@ -181,7 +181,7 @@ def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tup
     except ValueError as error:
         raise ValueError(f'{" and ".join(map(str, sources))}: {error}') from None
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources}
-    return part, splits.manifest(protocol, options, digests, output.name, part, report), output
+    return part, split_sources.manifest(protocol, options, digests, output.name, part, report), output
 
 
 def write(args: argparse.Namespace, built: tuple[tuple[dict, dict, Path], ...]) -> int:

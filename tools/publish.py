@@ -16,7 +16,9 @@ from clamp.command_line import Options, input_file, input_path, output_folder
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=input_file, help='config file, such as configs/ap10k/clamp_vitb.py')
-    parser.add_argument('checkpoint', type=input_file, help='checkpoint file (.pth)')
+    parser.add_argument(
+        'checkpoint', type=input_file, help='checkpoint (.pth), or what tools/export_onnx.py made of it (.onnx)'
+    )
     parser.add_argument('folder', type=output_folder, help='new folder to write')
     parser.add_argument('--name', help="what the model is called (default: the folder's name)")
     parser.add_argument('--description', default='', metavar='TEXT', help='what it is for, for the model card')

@@ -5,7 +5,6 @@ hold no sigmas (how far two people are apart in labelling a keypoint, as a fract
 them): those of keypoints of the same name in AP-10K, Animal-Pose or COCO are taken, and ``SIGMA`` for others.
 """
 
-import warnings
 from collections import ChainMap
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..command_line import check_printable
 from . import splits
+from .metainfo import known_metainfo
 from .names import OPPOSITE, mirrored_words, spell_out, words
 
 SIGMA = 0.05
@@ -68,9 +68,7 @@ def known_keypoints(names: list[str]) -> ChainMap:
     """
     known = []
     for dataset in KNOWN:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # it says that it takes the file from MMPose
-            info = parse_pose_metainfo(dict(from_file=f'configs/_base_/datasets/{dataset}.py'))
+        info = parse_pose_metainfo(known_metainfo(dataset))
         parts = dict.fromkeys(info['upper_body_ids'], 'upper') | dict.fromkeys(info['lower_body_ids'], 'lower')
         known.append(
             {

@@ -74,8 +74,8 @@ def read_weights(known: torchvision.models.WeightsEnum, path: str | None) -> dic
     except (FileNotFoundError, urllib.error.URLError, ConnectionError, TimeoutError) as error:
         raise FileNotFoundError(
             f'There are no weights of the detector ({path or error}). Fetch {known.url} elsewhere and '
-            f'put it at {cache}, or give its path: --detector FILE. Without a detector, boxes come from a COCO file '
-            '(--boxes FILE), from --box X,Y,WIDTH,HEIGHT, or are the whole image.'
+            f'put it at {cache}, or give its path: --detector FILE. Without a detector, tools/predict.py takes boxes '
+            'from a COCO file (--boxes FILE), from --box X,Y,WIDTH,HEIGHT, or the whole image.'
         ) from error
     except Exception as error:
         raise ValueError(f'The weights {path or cache} cannot be read: {str(error).splitlines()[0]}') from error

@@ -201,7 +201,7 @@ class CLAMPHead(HeatmapHead):
         """Bring the score map (B, K, H, W) to the size of the target heatmaps (B, K, H', W') (eq. 5)."""
         if self.upsample is not None:
             return self.upsample((score_map,))
-        return F.interpolate(score_map, size=target.shape[-2:], mode='bilinear', align_corners=False)
+        return upsample(score_map, target)
 
 
 class PaddedDeconvolution(nn.ConvTranspose2d):
@@ -225,6 +225,11 @@ def cosine_similarity(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
         products = torch.einsum('bdhw,bkd->bhwk', image_embeds, F.normalize(text_embeds, dim=-1))
         norms = torch.linalg.vector_norm(image_embeds, dim=1).clamp(min=1e-12)  # (B, H, W), as F.normalize has them
         return (products / norms[..., None]).movedim(-1, 1)
+
+
+def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:
+    """Interpolate a score map bilinearly to the size of heatmaps (eq. 5)."""
+    return F.interpolate(score_map, size=heatmaps.shape[-2:], mode='bilinear', align_corners=False)
 
 
 def keypoint_fractions(batch_data_samples: list) -> Tensor:

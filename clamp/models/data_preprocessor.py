@@ -11,8 +11,8 @@ from torch import Tensor
 class HeatmapDataPreprocessor(ImgDataPreprocessor):
     """Move a batch to the device, normalise its images and, in training, draw its target heatmaps there.
 
-    A training batch of :class:`clamp.datasets.PackKeypointInputs` is three tensors. MMPose's own pipeline sends images
-    and heatmaps of each sample by themselves, drawn by a worker and a hundred times as large as the keypoints.
+    A training batch of :class:`clamp.datasets.packing.PackKeypointInputs` is three tensors. MMPose's own pipeline sends
+    images and heatmaps of each sample by themselves, drawn by a worker and a hundred times as large as the keypoints.
 
     Batches of MMPose's ``PackPoseInputs`` are taken as they are, in training as in validation, where it has the
     metainfo that MMPose's decoding and metrics read. Top-down crops are all of one size: nothing is padded.

@@ -7,7 +7,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..keypoint_names import check_names, mirrored, spell_as
-from .clamp_head import CLAMPHead
+from .clamp_head import CLAMPHead, upsample
 from .precision import without_autocast
 
 
@@ -199,8 +199,3 @@ class OpenVocabularyHead(AskedCLAMPHead):
             located = weights * (target.amax((-2, -1)) > 0)  # (B, P)
             losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, located)
         return losses
-
-
-def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:
-    """Interpolate a score map bilinearly to the size of heatmaps (eq. 5)."""
-    return F.interpolate(score_map, size=heatmaps.shape[-2:], mode='bilinear', align_corners=False)

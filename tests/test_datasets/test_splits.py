@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clamp.datasets import splits
+from clamp.datasets import split_sources, splits
 
 SAMPLE = Path(__file__).parents[2].parent / 'shared/data/ap10k-sample/test_ap10k.json'
 NAMES = {1: ('cow', 'Bovidae'), 2: ('dog', 'Canidae'), 3: ('cat', 'Felidae'), 4: ('hippo', 'Hippopotamidae')}
@@ -203,14 +203,14 @@ def test_bytes_and_manifest():
     assert content == splits.dump(json.loads(content))
     assert content.startswith(b'{"annotations":[{"area":25,"bbox":[1,1,5,5],"category_id":1,"id":4,')
     options = {'shots': 1, 'seed': 0, 'unit': 'animal'}
-    manifest = splits.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
+    manifest = split_sources.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
     assert manifest['output'] == {'file': 'out.json', 'sha256': hashlib.sha256(content).hexdigest()}
     assert manifest['species']['dog'] == {'family': 'Canidae', 'annotations': 1, 'images': 1}
     assert manifest['annotation_ids'] == ids(part)
     assert manifest == json.loads(splits.dump(manifest, indent=1))
     for category in part['categories'][:2]:
         category['name'] = 'fox'  # one of Bovidae, one of Canidae
-    manifest = splits.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
+    manifest = split_sources.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
     assert manifest['species']['fox'] == {'family': 'Bovidae, Canidae', 'annotations': 2, 'images': 2}
     part['categories'][0]['keypoints'] = None
     assert splits.keypoint_names(part) == []

@@ -194,3 +194,11 @@ def test_each_loss_alone_reaches_what_it_should(upsample):
         reached[name] = {key for key, grad in zip(inputs, grads) if grad is not None and grad.abs().max() > 0}
     prompts = {'global', 'dense', 'context'}
     assert reached == dict(loss_kpt={*prompts, 'map'}, loss_spatial=prompts, loss_feature=prompts)
+
+
+def test_the_upsampling_starts_as_torch_starts_it():
+    """As released: its last convolution is far from the 0.001 of MMPose's heads."""
+    head = MODELS.build(tiny_head())
+    head.init_weights()
+    assert head.upsample.final_layer.weight.abs().max() > 0.05
+    assert head.final_layer.weight.abs().max() < 0.01

@@ -19,11 +19,11 @@ def preprocessor(**codec) -> HeatmapDataPreprocessor:
     )
 
 
-@pytest.mark.parametrize('sigma', [2, 1.5])
-def test_targets_are_those_of_mmposes_codec(sigma):
-    """Also on borders, on half cells, outside, and where a Gaussian just leaves the heatmap."""
+@pytest.mark.parametrize(('sigma', 'heatmap_size'), [(2, (8, 12)), (1.5, (8, 12)), (2, (16, 12))])
+def test_targets_are_those_of_mmposes_codec(sigma, heatmap_size):
+    """Also on borders, on half cells, outside, where a Gaussian just leaves the heatmap, and in cells of 2x4 pixels."""
     rng = np.random.default_rng(0)
-    sizes = dict(input_size=(32, 48), heatmap_size=(8, 12), sigma=sigma)
+    sizes = dict(input_size=(32, 48), heatmap_size=heatmap_size, sigma=sigma)
     keypoints = rng.uniform(-50, 90, (60, 17, 2)).astype(np.float32)
     keypoints[30:] = keypoints[30:].round() // 2 * 2  # multiples of half a cell
     weights = (rng.random((60, 17)) < 0.8).astype(np.float32)
