@@ -115,6 +115,7 @@ class InferenceSession:
     def get_modelmeta(self):
         values = dict(keypoint_names=['L_Eye', 'R_Eye'], prompts=['left eye', 'right eye'], sigmas=[0.1, 0.1])
         values |= dict(flip_indices=[1, 0], skeleton_links=[[0, 1]], input_size=[64, 64], flip_test=True, decoded=True)
+        values |= dict(mirror_names=['right eye', 'left eye'], padding=1.25)
         values['clamp_version'] = '1'
         return SimpleNamespace(custom_metadata_map={name: json.dumps(value) for name, value in values.items()})
     def run(self, names, inputs):

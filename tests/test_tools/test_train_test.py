@@ -86,8 +86,8 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match='--compile is for the K names alone'):
         train.load_config(train.parse_args(drawn))
     assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
-    own_hooks = config('--cfg-options', 'custom_hooks=[{"type":"EMAHook"}]').custom_hooks
-    assert [hook['type'] for hook in own_hooks] == ['SyncBuffersHook', 'EpochSeedHook', 'EMAHook']
+    own_hooks = config('--cfg-options', 'custom_hooks.0.type=EMAHook').custom_hooks
+    assert [hook.type for hook in own_hooks] == ['SyncBuffersHook', 'EMAHook', 'EpochSeedHook']
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
     test = load_tool('test')
     tested = test.load_config(test.parse_args([CONFIG, newest, '--cfg-options', 'resume=True']))
