@@ -30,6 +30,7 @@ from .pretrained import (
     TEXT_MODEL,
     TEXT_MODEL_KEYS,
     WEIGHTS,
+    check_data_alone,
     read_published_config,
 )
 
@@ -76,6 +77,10 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
         read_image(notes.picture)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
+    try:
+        check_data_alone(published_config(cfg), 'the config')
+    except ValueError as error:
+        raise ValueError(f'Others could not load this model: {error} Pass your code and the checkpoint on.') from error
     exported = checkpoint.endswith('.onnx')
     if exported and half:
         raise ValueError('An exported model is published as it is: leave --half out. docs/onnx.md has fp16.')
