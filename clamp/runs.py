@@ -1,15 +1,18 @@
 """A run of a table: one training and one test, what is kept of it, and when that is of another config or other data."""
 
 import hashlib
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
 
-from clamp.checkpoints import newest_checkpoint
-from clamp.datasets.metainfo import annotation_path, parts_of
-from clamp.tables import ALL_OF, read_record
+from .checkpoints import newest_checkpoint
+from .datasets.metainfo import annotation_path, parts_of
+from .tables import ALL_OF, read_record
+
+WORKERS = re.compile(r'^ *(num_workers|persistent_workers|prefetch_factor)=.*\n', re.MULTILINE)  # change no result
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Run:
         """What makes this run what it is; a folder begun with another is not gone on with."""
         return {
             'config': self.row['config'],
-            'config_sha256': hashlib.sha256(self.cfg.pretty_text.encode()).hexdigest(),
+            'config_sha256': hashlib.sha256(WORKERS.sub('', self.cfg.pretty_text).encode()).hexdigest(),
             'seed': self.seed,
             'data': {
                 part: {
