@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=input_file,
         default=[],
         metavar='TABLE.json',
-        help='tables whose runs count as done, of another machine or docs/logs/table_novel.json; same configs, same data',
+        help='tables whose runs count as done, of another machine or docs/logs/table_novel.json; same configs and data',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'), help='default: %(default)s')
     parser.add_argument('--tables', type=input_file, default=ROOT / 'tools/tables.json', help='another file of tables')
