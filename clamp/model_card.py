@@ -9,6 +9,7 @@ from mmengine.config import Config
 from . import __version__
 from .datasets.metainfo import dataset_metainfo, parts_of
 from .keypoint_names import names_of
+from .onnx.estimator import ONNXHead
 
 if TYPE_CHECKING:
     from .publish import Notes
@@ -89,7 +90,7 @@ def model_card(
     parts = [type(part).__name__ for part in (model, model.backbone, model.head)]
     weights = f'{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f} M parameters'
     tools = '`tools/predict.py`, `test.py`, `report.py`, `demo_app.py` and `export_onnx.py`'
-    if parts[-1] == 'ONNXHead':
+    if isinstance(model.head, ONNXHead):
         parts = [part['type'] for part in (cfg.model, cfg.model.backbone, cfg.model.head)]
         weights, tools = 'an ONNX graph', '`tools/predict.py`, `test.py` and `demo_app.py`'
     return CARD.format(

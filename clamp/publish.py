@@ -78,7 +78,8 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     check_config(cfg, ())
     try:
-        check_data_alone(published_config(cfg), 'the config')
+        config = published_config(cfg)
+        check_data_alone(config, 'the config')
     except ValueError as error:
         raise ValueError(f'Others could not load this model: {error} Pass your code and the checkpoint on.') from error
     exported = checkpoint.endswith('.onnx')
@@ -96,7 +97,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
             save_file(published_weights(model, half), part / WEIGHTS, metadata=dict(format='pt'))
             (part / WEIGHTS).chmod(0o644)  # it would be for its owner alone
             copy_text_model(cfg, part / TEXT_MODEL)
-        (part / CONFIG).write_text(dump(published_config(cfg)), encoding='utf-8')
+        (part / CONFIG).write_text(dump(config), encoding='utf-8')
         read_published_config(str(part / CONFIG))  # as others will
         for source, name in ((notes.metrics, 'metrics.json'), (notes.picture, picture_name(notes))):
             if source:

@@ -150,11 +150,8 @@ def render_base(args: argparse.Namespace, metainfo: dict, images: Path) -> str:
         for infos in (metainfo['keypoint_info'], metainfo['skeleton_info'])
     )
     check_printable(str(args.ann), str(images))
-    prefix = (
-        images
-        if args.images and images.is_absolute()
-        else os.path.relpath(images.resolve(), Path('data', args.name).resolve())
-    )
+    here = Path('data', args.name).resolve()  # through links, as the system goes up by '..'
+    prefix = images if args.images and images.is_absolute() else os.path.relpath(images.resolve(), here)
     return BASE.format(
         source=str(args.ann),
         size=SIZES[args.backbone],
@@ -230,10 +227,10 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     data = Path('data', args.name, 'annotations')
     parts = [audit.Part(name, data / f'{name}.json', images, part) for name, part in (('train', train), ('val', val))]
     leaves = render_leaves(args)
-    if own := [
-        path for path in (args.ann, args.val) if path and path.resolve() in {p.ann_file.resolve() for p in parts}
-    ]:
-        raise ValueError(f'{own[0]} is a source, and would be written over: choose another --name.')
+    outputs = [part.ann_file.resolve() for part in parts]
+    for source in filter(None, (args.ann, args.val)):
+        if source.resolve() in outputs:
+            raise ValueError(f'{source} is a source, and would be written over: choose another --name.')
     write(
         {part.ann_file: splits.dump(part.coco) for part in parts}
         | {Path(f'configs/_base_/datasets/{args.name}_{SIZES[args.backbone]}.py'): render_base(args, metainfo, images)}

@@ -94,8 +94,8 @@ def plan(table: dict, seeds: list[int], work_dir: Path, options: dict, elsewhere
             # without MMEngine's formatter, whose version would be in the hash of the text, and which is slow
             cfg = Config(read_file(config).to_dict(), format_python_code=False)
             override(cfg, {'randomness.seed': seed, **row.get('options', {}), **options})
-            run = Run(row, seed, cfg, work_dir / config.parent.name / row['key'] / f'seed{seed}')
-            run.elsewhere = (elsewhere or {}).get((row['key'], seed))
+            folder = work_dir / config.parent.name / row['key'] / f'seed{seed}'
+            run = Run(row, seed, cfg, folder, (elsewhere or {}).get((row['key'], seed)))
             tested_on = ALL_OF.join(map(os.path.normpath, run.annotations['test']))
             if tested_on != ALL_OF.join(map(os.path.normpath, row['test'].split(ALL_OF))):
                 raise ValueError(
@@ -133,6 +133,8 @@ def prepare(run: Run, dry_run: bool = False) -> None:
 
 def execute(run: Run) -> None:
     """Train and test a run from where it stands, unless it is done. Raises a Timeout if another process does so."""
+    if run.is_taken_over:  # nothing of it is kept here
+        return
     run.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(run.folder / 'lock', timeout=0):
         run.check_record()

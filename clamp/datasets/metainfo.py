@@ -22,10 +22,8 @@ def raw_metainfo(dataset: dict) -> dict:
     info = dict(dataset.get('metainfo') or getattr(DATASETS.get(dataset['type']), 'METAINFO', None) or {})
     if path := info.get('from_file'):
         in_mmpose = Path(mmpose.__file__).parent / '.mim' / 'configs/_base_/datasets' / Path(path).name
-        named = Path(path).parent.parts[-3:] in (
-            (),
-            ('configs', '_base_', 'datasets'),
-        )  # MMPose's, and no other folder's
+        # MMPose's own is meant by its path there or by its name alone, and not by a file of that name elsewhere
+        named = Path(path).parent.parts[-3:] in ((), ('configs', '_base_', 'datasets'))
         files = [file for file in (Path(path), in_mmpose)[: 1 + named] if file.is_file()]
         info = next(filter(None, (Config.fromfile(file).get('dataset_info') for file in files)), None)
         if info is None:

@@ -21,9 +21,9 @@ def view_prompts(model: nn.Module, batch: dict, learned_upsample: bool = False) 
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Of the K names that the head is asked for, which are the test set's, score maps
-        (B, K, H, W), cosine in [-1, 1] (eq. 3-4), or (B, K, H', W') if
-        upsampled, and the similarity (B, K, K), cosine in [-1, 1], of the image feature at each true keypoint (row) and
-        each prompt (column), which is eq. 6-8 without the temperature; NaN where one of the two is not labelled.
+        (B, K, H, W), cosine in [-1, 1] (eq. 3-4), or (B, K, H', W') if upsampled, and the similarity (B, K, K), cosine
+        in [-1, 1], of the image feature at each true keypoint (row) and each prompt (column), which is eq. 6-8 without
+        the temperature; NaN where one of the two is not labelled.
 
     Raises:
         ValueError: If the model has no prompts, or no learned upsampling where it is asked for.

@@ -287,6 +287,7 @@ def test_runs_of_another_machine_count_as_done(workplace, capsys):
     assert tables[0]['rows'][1:] == tables[1]['rows']
     reproduce.main(both)
     assert ['clamp_tiny' in line for line in calls()] == [False, False]  # SimpleBaseline's training and test alone
+    assert not folder().exists()
 
 
 def test_runs_of_another_machine_are_of_the_same_config_and_data(workplace):
