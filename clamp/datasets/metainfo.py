@@ -1,5 +1,7 @@
 """What a data set config says: its keypoints, its file, and the data sets that it combines."""
 
+import copy
+import functools
 import os.path as osp
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,19 @@ def raw_metainfo(dataset: dict) -> dict:
         # MMPose's own is meant by its path there or by its name alone, and not by a file of that name elsewhere
         named = Path(path).parent.parts[-3:] in ((), ('configs', '_base_', 'datasets'))
         files = [file for file in (Path(path), in_mmpose)[: 1 + named] if file.is_file()]
-        info = next(filter(None, (Config.fromfile(file).get('dataset_info') for file in files)), None)
+        info = next(filter(None, (_read_file(file, file.stat().st_mtime_ns) for file in files)), None)
         if info is None:
             raise ValueError(f'{path}: no file here or in MMPose that defines `dataset_info`')
-        info = info.to_dict()
+        info = copy.deepcopy(info)
     if not info:
         raise ValueError(f'{dataset.get("type")} is no data set of MMPose, and there is no `metainfo`')
     return info
+
+
+@functools.lru_cache
+def _read_file(path: Path, changed: int) -> dict | None:
+    """Return what a file defines as ``dataset_info``; once for each time of its last change."""
+    return Config.fromfile(path).to_dict().get('dataset_info')
 
 
 def put_in_order(config: Any) -> None:

@@ -219,7 +219,7 @@ def test_prompt_encoder_is_clips_block_and_a_norm():
 
 
 def test_context_and_gamma_start_as_released():
-    prompts = learner(text_encoder=None, embed_dim=4096)
+    prompts = learner(text_encoder=None, embed_dim=1024)
     assert prompts.context.std().item() == pytest.approx(0.88, rel=0.02)  # of a normal distribution cut off at 2
     assert prompts.cross_attention.gamma.unique().tolist() == [pytest.approx(1e-3)]
     assert PromptEncoder(24).transformer.resblocks[0].attn.num_heads == 8  # which is in no checkpoint
