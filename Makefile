@@ -11,7 +11,7 @@ WORK_DIR := work_dirs/demo/clamp_tiny
 setup: .venv/.done
 
 .venv/.done: requirements.txt setup.py
-	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.13: make PYTHON=python3.12 setup' % sys.version_info[:2])"
+	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.12, as xtcocotools cannot be built for later ones: make PYTHON=python3.12 setup' % sys.version_info[:2])"
 	$(PYTHON) -m venv .venv
 	$(PIP) "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
 	$(PIP) --no-build-isolation -r requirements.txt

@@ -14,7 +14,7 @@ setup(
     long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.13',  # xtcocotools cannot be built for 3.13
     packages=find_packages(include=['clamp', 'clamp.*']),
     package_data={'clamp': ['pretrained_model/*'], 'clamp.report': ['templates/*']},
     # no install_requires: mmpose's own would pull in chumpy, which cannot be built today, and mmcv, whose name
