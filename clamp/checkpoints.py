@@ -1,6 +1,7 @@
 """The checkpoints of a training: written as a whole or not at all, and found again to go on from."""
 
 import os
+import os.path as osp
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,6 @@ from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 from safetensors.torch import load_file
 
-from .checks import check_checkpoint
 from .files import write_whole
 
 NEEDED = ('optimizer', 'param_schedulers', 'message_hub')
@@ -27,15 +27,77 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
     return dict(state_dict=load_file(filename, device=str(map_location or 'cpu')))
 
 
+def read_checkpoint(path: str) -> dict:
+    """Read a checkpoint.
+
+    Returns:
+        dict: The checkpoint; with its weights alone if it is of a published model.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is cut short or exported, or is no checkpoint of MMEngine.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
+    if path.endswith('.onnx'):
+        raise ValueError(
+            f'{path} is an exported model, which tools/predict.py, test.py, demo_app.py and publish.py take: give '
+            'the checkpoint (.pth) that it was made of.'
+        )
+    try:
+        if path.endswith('.safetensors'):  # of a published model
+            checkpoint = dict(state_dict=load_file(path))
+        else:
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+        reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0].split('. ')[0])
+        raise ValueError(
+            f'The checkpoint {path} cannot be read: {reason}. It may be cut short: take an earlier one of its folder, '
+            'or copy it again.'
+        ) from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path} is no checkpoint of MMEngine: there is no state_dict in it.')
+    return checkpoint
+
+
+def load_weights(model: torch.nn.Module, path: str) -> dict:
+    """Load a checkpoint into the model that it is of, and return what :func:`read_checkpoint` does.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`read_checkpoint`.
+        ValueError: If it is of another model, or holds weights that are no finite numbers.
+    """
+    checkpoint = read_checkpoint(path)
+    model = model.module if is_model_wrapper(model) else model
+    try:
+        keys = model.load_state_dict(checkpoint['state_dict'], strict=False)
+        found = {'not in the model': keys.unexpected_keys, 'missing': keys.missing_keys}
+        reasons = [f'{len(names)} entries are {what}, such as {names[0]}' for what, names in found.items() if names]
+    except RuntimeError as error:
+        reasons = [str(error).splitlines()[1].strip(' \t.')]
+    if reasons:
+        raise ValueError(
+            f'The checkpoint {path} is of another model than the config: {"; ".join(reasons)}. Use the config that is '
+            'beside it in its folder.'
+        )
+    if wrong := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
+        raise ValueError(
+            f'The checkpoint {path} holds weights that are no finite numbers ({len(wrong)} tensors, such as '
+            f'{wrong[0]}): the training diverged, or the file is damaged. Take an earlier one.'
+        )
+    return checkpoint
+
+
 def check_start(path: str, model: torch.nn.Module) -> None:
     """Check that a new training can begin with a checkpoint, of which MMEngine leaves out what does not fit.
 
     Raises:
-        FileNotFoundError, ValueError: As :func:`clamp.checks.check_checkpoint`.
+        FileNotFoundError, ValueError: As :func:`read_checkpoint`.
         ValueError: If none of its weights is one of the model.
     """
     model = model.module if is_model_wrapper(model) else model
-    given, own = check_checkpoint(path)['state_dict'], model.state_dict()
+    given, own = read_checkpoint(path)['state_dict'], model.state_dict()
     if not any(name in own and own[name].shape == tensor.shape for name, tensor in given.items()):
         raise ValueError(
             f'load_from={path}: none of its {len(given)} weights ({next(iter(given), "none")}, ...) is one of the '
@@ -52,7 +114,7 @@ def newest_checkpoint(folder: str | Path) -> tuple[int, Path | None]:
     found = {int(match[1]): path for match, path in matches if match}
     for number, path in sorted(found.items(), reverse=True):
         with suppress(ValueError, FileNotFoundError):  # a kill may have cut it short; it may be a folder
-            check_checkpoint(str(path))
+            read_checkpoint(str(path))
             return number, path
     return 0, None
 
@@ -95,7 +157,7 @@ def check_resumable(path: str, runner: Runner | None = None) -> None:
         ValueError: If it is cut short, of another model or optimiser, or one of weights alone; or the config has
             another learning rate or weight decay, which the checkpoint's would replace.
     """
-    checkpoint = check_checkpoint(path, runner and runner.model)
+    checkpoint = load_weights(runner.model, path) if runner else read_checkpoint(path)
     lacking = [name for name in NEEDED if name not in checkpoint]
     if lacking or not {'epoch', 'iter'} <= set(checkpoint.get('meta', {})):
         raise ValueError(

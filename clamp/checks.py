@@ -5,20 +5,17 @@ import os.path as osp
 import tempfile
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
-from safetensors.torch import load_file
 
 from .combined_checks import check_absent, check_evaluator, check_parts
-from .datasets import coco, door
+from .datasets import checked_coco, coco
 from .datasets.metainfo import annotation_path, converts_keypoints, dataset_metainfo, dataset_of, parts_of, put_in_order
 from .datasets.split_sources import find_sources
 from .model_checks import check_keypoint_number, check_sizes, check_targets
 from .models.clip import check_weights
 from .models.text_towers import check_prompts
 from .pretrained import read_published_config
-from .settings import check_names, forget_workers, override
+from .settings import check_variables, forget_workers, override
 
 DATA_HELP = 'The README, section "Data", says where to get the data and where it belongs.'
 SPLIT_HELP = (
@@ -56,7 +53,7 @@ def read_config(path: str, options: dict | None = None) -> Config:
     from . import register  # noqa: F401 (here, as it imports this module)
 
     cfg = read_published_config(path) if path.endswith('.json') else read_file(path)
-    check_names(cfg)
+    check_variables(cfg)
     override(cfg, options or {})
     forget_workers(cfg)
     return cfg
@@ -149,9 +146,9 @@ def check_data(dataset: dict, test: bool = False, combined: bool = False) -> Non
             f'{len(missing)} of the {len(images)} images of {path} are not in {folder}, such as '
             f'{", ".join(missing[:3])}. {DATA_HELP}'
         )
-    coco.refuse(path, door.fill_sizes(images, folder))
-    coco.refuse(path, door.compare_sizes(images, folder))
-    door.check_use(path, content, test)
+    coco.refuse(path, checked_coco.fill_sizes(images, folder))
+    coco.refuse(path, checked_coco.compare_sizes(images, folder))
+    checked_coco.check_use(path, content, test)
 
 
 def check_split(path: Path) -> None:
@@ -173,57 +170,3 @@ def check_split(path: Path) -> None:
                 f'{path} was made of another {source.path} than there is now: what is trained on may be tested on. '
                 f'Move it and its manifest away. {SPLIT_HELP}'
             )
-
-
-def check_checkpoint(path: str, model: torch.nn.Module | None = None) -> dict:
-    """Read a checkpoint and, if a model is given, check that it fits, by loading it into the model.
-
-    Returns:
-        dict: The checkpoint; with its weights alone if it is of a published model.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it is cut short or exported, is no checkpoint of MMEngine, is of another model, or holds weights
-            that are no finite numbers.
-    """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'The checkpoint {path} is not there (from {osp.abspath(".")}).')
-    if path.endswith('.onnx'):
-        raise ValueError(
-            f'{path} is an exported model, which tools/predict.py, test.py, demo_app.py and publish.py take: give '
-            'the checkpoint (.pth) that it was made of.'
-        )
-    try:
-        if path.endswith('.safetensors'):  # of a published model
-            checkpoint = dict(state_dict=load_file(path))
-        else:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
-        reason = next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0].split('. ')[0])
-        raise ValueError(
-            f'The checkpoint {path} cannot be read: {reason}. It may be cut short: take an earlier one of its folder, '
-            'or copy it again.'
-        ) from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path} is no checkpoint of MMEngine: there is no state_dict in it.')
-    if model is None:
-        return checkpoint
-    try:
-        model = model.module if is_model_wrapper(model) else model
-        keys = model.load_state_dict(checkpoint['state_dict'], strict=False)
-        found = {'not in the model': keys.unexpected_keys, 'missing': keys.missing_keys}
-        reasons = [f'{len(names)} entries are {what}, such as {names[0]}' for what, names in found.items() if names]
-    except RuntimeError as error:
-        reasons = [str(error).splitlines()[1].strip(' \t.')]
-    if reasons:
-        raise ValueError(
-            f'The checkpoint {path} is of another model than the config: {"; ".join(reasons)}. Use the config that is '
-            'beside it in its folder.'
-        )
-    if wrong := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
-        raise ValueError(
-            f'The checkpoint {path} holds weights that are no finite numbers ({len(wrong)} tensors, such as '
-            f'{wrong[0]}): the training diverged, or the file is damaged. Take an earlier one.'
-        )
-    return checkpoint

@@ -7,9 +7,11 @@ long to import is not imported here, so that ``--help`` and a wrong argument are
 import argparse
 import math
 import os
+import sys
 import tempfile
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .pretrained import find_model, is_hub_id
@@ -32,6 +34,15 @@ class Options(argparse.Action):
             DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except (ValueError, AssertionError) as error:
             raise argparse.ArgumentError(self, f'{" ".join(values)} is not KEY=VALUE ...: {error}') from error
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End a tool with status 1 and one line that says what is wrong with its files, settings or packages."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
 
 
 def input_file(name: str) -> str:
@@ -129,29 +140,6 @@ def box(text: str) -> list[float]:
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
         raise argparse.ArgumentTypeError(f'{text} should be four numbers, X,Y,WIDTH,HEIGHT, sizes positive')
     return numbers
-
-
-def check_printable(*texts: str) -> None:
-    """Check that texts of a file can be written into names of files and into configs.
-
-    Raises:
-        ValueError: If one holds control characters, or the braces that MMEngine replaces when it reads a config.
-    """
-    for text in texts:
-        if '{{' in text or any(unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp') for character in text):
-            raise ValueError(f'{text!r} has control characters or {{{{ in it: write plain text in their place.')
-
-
-def inside(folder: str | Path, name: str) -> Path:
-    """Return the path of a file in a folder, after showing that its name does not lead out of the folder.
-
-    Raises:
-        ValueError: If it does.
-    """
-    root, path = os.path.abspath(folder), os.path.abspath(os.path.join(folder, name))
-    if path == root or os.path.commonpath([root, path]) != root:
-        raise ValueError(f'{name!r} would be written outside of {folder}: a name of a file inside was expected.')
-    return Path(folder, name)
 
 
 def model_names(tested: list[list[str]]) -> list[str]:

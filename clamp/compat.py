@@ -88,10 +88,7 @@ def allow_mmengine_checkpoints() -> None:
     dtypes = {type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'b1')}
     safe = [HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes]
     safe += [(reconstruct, 'numpy.core.multiarray._reconstruct'), (scalar, 'numpy.core.multiarray.scalar')]
-    safe += [
-        (_statistics_method, 'builtins.getattr'),
-        bytes,
-    ]  # of an array of no elements, such as a skeleton without links
+    safe += [(_statistics_method, 'builtins.getattr'), bytes]  # bytes: of an array of no elements, such as no links
     torch.serialization.add_safe_globals(safe)
 
 

@@ -1,6 +1,7 @@
-"""Files that are written as a whole or not at all, and never over others."""
+"""Files that are written as a whole or not at all, never over others, and under names that keep to their folder."""
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,3 +47,26 @@ def write_new(files: Mapping[Path, bytes], mend: str, force: bool = False) -> li
     for path in new:
         write_whole(path, files[path])
     return new
+
+
+def check_printable(*texts: str) -> None:
+    """Check that texts of a file can be written into names of files and into configs.
+
+    Raises:
+        ValueError: If one holds control characters, or the braces that MMEngine replaces when it reads a config.
+    """
+    for text in texts:
+        if '{{' in text or any(unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp') for character in text):
+            raise ValueError(f'{text!r} has control characters or {{{{ in it: write plain text in their place.')
+
+
+def inside(folder: str | Path, name: str) -> Path:
+    """Return the path of a file in a folder, after showing that its name does not lead out of the folder.
+
+    Raises:
+        ValueError: If it does.
+    """
+    root, path = os.path.abspath(folder), os.path.abspath(os.path.join(folder, name))
+    if path == root or os.path.commonpath([root, path]) != root:
+        raise ValueError(f'{name!r} would be written outside of {folder}: a name of a file inside was expected.')
+    return Path(folder, name)

@@ -16,7 +16,8 @@ from mmpose.registry import MODELS
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .checks import check_checkpoint, check_config
+from .checkpoints import load_weights
+from .checks import check_config
 from .datasets.metainfo import raw_metainfo
 from .images import read_image
 from .model_card import model_card
@@ -86,7 +87,7 @@ def publish(cfg: Config, checkpoint: str, folder: str | Path, notes: Notes, half
     if exported and half:
         raise ValueError('An exported model is published as it is: leave --half out. docs/onnx.md has fp16.')
     model = MODELS.build(onnx_estimator(cfg.model, checkpoint) if exported else cfg.model)
-    meta = {} if exported else check_checkpoint(checkpoint, model).get('meta', {})  # loads it
+    meta = {} if exported else load_weights(model, checkpoint).get('meta', {})
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.publish-') as scratch:
         part = Path(scratch) / 'model'

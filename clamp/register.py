@@ -2,15 +2,15 @@
 
 from . import compat  # first: it makes MMPose importable on today's stack
 from . import checkpoints, engine, models
-from .datasets import augmentation, door, loading, packing, sampler, union
+from .datasets import augmentation, checked_coco, loading, packing, sampler, union
 from .evaluation import many_datasets_evaluator, named_coco_metric, named_keypoint_metric
 from .visualization import hook
 
 __all__ = [
     'augmentation',
+    'checked_coco',
     'checkpoints',
     'compat',
-    'door',
     'engine',
     'hook',
     'loading',
@@ -23,4 +23,4 @@ __all__ = [
     'union',
 ]
 
-door.guard_mmpose()
+checked_coco.guard_mmpose()

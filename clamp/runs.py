@@ -43,6 +43,7 @@ class Run:
 
     @property
     def is_taken_over(self) -> bool:
+        """Whether its result is another machine's, and nothing was begun here."""
         return self.elsewhere is not None and not (self.folder / 'run.json').exists()
 
     @property

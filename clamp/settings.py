@@ -138,8 +138,8 @@ def _settings(node, path: str = '') -> Iterator[tuple[str, object]]:
             yield from _settings(value, f'{path}.{key}'.lstrip('.'))
 
 
-def check_names(cfg: Config, path: str | None = None, read_below: frozenset[str] = frozenset()) -> None:
-    """Check that each name which a config file and its bases define is read by the runner, by the file, or by a heir.
+def check_variables(cfg: Config, path: str | None = None, read_below: frozenset[str] = frozenset()) -> None:
+    """Check that the runner, the file itself or one that inherits reads each name that a config and its bases define.
 
     A file without a base may define what nothing reads, as a config that MMEngine has written beside a checkpoint does;
     but not what looks like a misspelt name.
@@ -170,7 +170,7 @@ def check_names(cfg: Config, path: str | None = None, read_below: frozenset[str]
     inherited = read_below | set(re.findall(r'_base_\.(\w+)', text))
     for base in bases:
         if '::' not in base:  # MMPose's own are as they are
-            check_names(cfg, str(Path(path).parent / base), frozenset(inherited))
+            check_variables(cfg, str(Path(path).parent / base), frozenset(inherited))
 
 
 def check_settings(cfg: Config) -> None:

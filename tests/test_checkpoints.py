@@ -21,7 +21,9 @@ from clamp.checkpoints import (
     check_resumable,
     check_start,
     checkpoint_to_resume,
+    load_weights,
     newest_checkpoint,
+    read_checkpoint,
 )
 
 FULL = dict(state_dict={}, optimizer={}, param_schedulers=[], message_hub={}, meta=dict(epoch=1, iter=3))
@@ -242,3 +244,57 @@ def test_a_resumed_run_validates_what_may_have_been_cut_off(epoch, validations, 
     runner = FakeRunner(tmp_path, epoch)
     hook().before_train(runner)
     assert runner.validations == validations
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(meta=dict(epoch=1), state_dict=torch.nn.Linear(3, 2).state_dict()), path)
+    return path
+
+
+def test_a_checkpoint_that_fits_passes(checkpoint):
+    read_checkpoint(str(checkpoint))
+    model = torch.nn.Linear(3, 2)
+    load_weights(model, str(checkpoint))
+    load_weights(torch.nn.DataParallel(model), str(checkpoint))  # as MMEngine's runner wraps it for many GPUs
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'epoch_9\.pth is not there'):
+        read_checkpoint(str(tmp_path / 'epoch_9.pth'))
+
+
+@pytest.mark.parametrize('part', [0, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_named(checkpoint, part):
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read: .*may be cut short') as error:
+        read_checkpoint(str(checkpoint))
+    assert '\n' not in str(error.value)
+
+
+def test_a_checkpoint_with_code_is_refused_with_the_reason(checkpoint):
+    torch.save(dict(state_dict={}, meta=Path('x')), checkpoint)
+    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read: .*Unsupported global: GLOBAL pathlib'):
+        read_checkpoint(str(checkpoint))
+
+
+def test_a_file_of_another_kind_is_no_checkpoint(checkpoint):
+    for content in (dict(weight=torch.zeros(1)), [1, 2]):
+        torch.save(content, checkpoint)
+        with pytest.raises(ValueError, match='no checkpoint of MMEngine'):
+            read_checkpoint(str(checkpoint))
+
+
+def test_a_checkpoint_of_another_model_is_refused(checkpoint):
+    with pytest.raises(ValueError, match=r'epoch_1\.pth is of another model than the config: size mismatch for weight'):
+        load_weights(torch.nn.Linear(4, 2), str(checkpoint))
+    with pytest.raises(ValueError, match=r'2 entries are not in the model, such as weight; 2 .*such as 0\.weight'):
+        load_weights(torch.nn.Sequential(torch.nn.Linear(3, 2)), str(checkpoint))
+
+
+def test_an_exported_model_is_called_one(tmp_path):
+    (tmp_path / 'model.onnx').write_bytes(b'onnx')
+    with pytest.raises(ValueError, match=r'model\.onnx is an exported model, .* give the checkpoint \(\.pth\)'):
+        read_checkpoint(str(tmp_path / 'model.onnx'))

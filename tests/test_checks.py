@@ -4,12 +4,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from clamp.checks import check_checkpoint, check_config
+from clamp.checks import check_config
 from clamp.model_checks import check_sizes, check_targets
 from tests.conftest import slow_except
 
@@ -237,60 +236,6 @@ def test_a_wrong_clip_is_named(cfg):
     cfg.model.backbone.clip = dict(model_name='ViT-B/16')
     with pytest.raises(ValueError, match='Close to it: ViT-B-16'):
         check_config(cfg, ('test',))
-
-
-@pytest.fixture
-def checkpoint(tmp_path) -> Path:
-    path = tmp_path / 'epoch_1.pth'
-    torch.save(dict(meta=dict(epoch=1), state_dict=torch.nn.Linear(3, 2).state_dict()), path)
-    return path
-
-
-def test_a_checkpoint_that_fits_passes(checkpoint):
-    check_checkpoint(str(checkpoint))
-    model = torch.nn.Linear(3, 2)
-    check_checkpoint(str(checkpoint), model)
-    check_checkpoint(str(checkpoint), torch.nn.DataParallel(model))  # as MMEngine's runner wraps it for many GPUs
-
-
-def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'epoch_9\.pth is not there'):
-        check_checkpoint(str(tmp_path / 'epoch_9.pth'))
-
-
-@pytest.mark.parametrize('part', [0, 0.5, 0.99])
-def test_a_checkpoint_cut_short_is_named(checkpoint, part):
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read: .*may be cut short') as error:
-        check_checkpoint(str(checkpoint))
-    assert '\n' not in str(error.value)
-
-
-def test_a_checkpoint_with_code_is_refused_with_the_reason(checkpoint):
-    torch.save(dict(state_dict={}, meta=Path('x')), checkpoint)
-    with pytest.raises(ValueError, match=r'epoch_1\.pth cannot be read: .*Unsupported global: GLOBAL pathlib'):
-        check_checkpoint(str(checkpoint))
-
-
-def test_a_file_of_another_kind_is_no_checkpoint(checkpoint):
-    for content in (dict(weight=torch.zeros(1)), [1, 2]):
-        torch.save(content, checkpoint)
-        with pytest.raises(ValueError, match='no checkpoint of MMEngine'):
-            check_checkpoint(str(checkpoint))
-
-
-def test_a_checkpoint_of_another_model_is_refused(checkpoint):
-    with pytest.raises(ValueError, match=r'epoch_1\.pth is of another model than the config: size mismatch for weight'):
-        check_checkpoint(str(checkpoint), torch.nn.Linear(4, 2))
-    with pytest.raises(ValueError, match=r'2 entries are not in the model, such as weight; 2 .*such as 0\.weight'):
-        check_checkpoint(str(checkpoint), torch.nn.Sequential(torch.nn.Linear(3, 2)))
-
-
-def test_an_exported_model_is_called_one(tmp_path):
-    (tmp_path / 'model.onnx').write_bytes(b'onnx')
-    with pytest.raises(ValueError, match=r'model\.onnx is an exported model, .* give the checkpoint \(\.pth\)'):
-        check_checkpoint(str(tmp_path / 'model.onnx'))
 
 
 @cache

@@ -15,7 +15,7 @@ from clamp.datasets.metainfo import dataset_metainfo
 from clamp.datasets.vocabulary import KNOWN, NAMES
 from clamp.keypoint_names import mirrored
 from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
-from clamp.settings import check_names, check_settings
+from clamp.settings import check_settings, check_variables
 from clamp.tables import ALL_OF, read_tables
 from tests.conftest import load_tool, read_config_once
 from tests.test_checks import assert_recipe
@@ -29,7 +29,7 @@ TABLE = TABLES['union']
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_all_that_a_config_says_agrees(path):
     cfg = read_config_once(path)
-    check_names(cfg)
+    check_variables(cfg)
     check_settings(cfg)
     check_sizes(cfg.model)
     check_targets(cfg)

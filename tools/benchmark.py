@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 from statistics import median
 
-from clamp.command_line import at_least, output_file
+from clamp.command_line import at_least, errors_in_one_line, output_file
 
 MODELS = [f'ap10k/{name}' for name in ('clamp_vitb', 'simplebaseline_vitb', 'clamp_r50', 'simplebaseline_r50')]
 SECTIONS = ('step', 'inference', 'data', 'loader')
@@ -239,14 +239,12 @@ def environment(args: argparse.Namespace) -> dict:
 def main(argv: list[str] | None = None) -> dict:
     args = parse_args(argv)
     fill_in(args)
-    try:
+    with errors_in_one_line():
         for name in args.models:
             if not Path(config_path(name)).is_file():
                 raise FileNotFoundError(f'There is no config {config_path(name)} for {name}.')
         for options in args.options:
             benchmark.option_names(options)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     warnings.filterwarnings('ignore')
     torch._dynamo.config.recompile_limit = 64  # of a method, over all models and options that take turns
     init_default_scope('mmpose')

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from clamp.command_line import Options, at_least, check_printable, input_file, inside
+from clamp.command_line import Options, at_least, errors_in_one_line, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,11 +46,11 @@ from tqdm.contrib.concurrent import thread_map
 
 import clamp.register  # noqa: F401
 from clamp.checks import check_data, read_config
+from clamp.datasets.checked_coco import CheckedCOCO
 from clamp.datasets.coco import read
 from clamp.datasets.crops import Augmentation, Crop, crop_annotation
-from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.metainfo import annotation_path, dataset_of
-from clamp.files import write_whole
+from clamp.files import check_printable, inside, write_whole
 from clamp.images import decode
 
 ENCODER_OPTIONS = dict(bmp=[], png=[cv2.IMWRITE_PNG_COMPRESSION, 1], jpg=[cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -185,7 +185,7 @@ def save_annotations(config: dict, out: Path, samples: list[dict], jobs: list[Jo
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmpose')
-    try:
+    with errors_in_one_line():
         cfg = read_config(args.config, args.cfg_options)
         config = dataset_of(cfg, 'train')
         if 'ann_file' not in config:
@@ -202,8 +202,6 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError(
                 f'{args.out} has {free / 1e9:.2f} GB free, {left / 1e9:.2f} GB are needed. Try --format jpg.'
             )
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     jobs[0].target.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(0)  # the threads are ours
     wrong = thread_map(write, jobs, max_workers=args.workers, desc='cutting', unit=' crops')

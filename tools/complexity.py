@@ -14,10 +14,9 @@ docs/clip_models.md says what the paper's convention counts, and has the table o
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 
-from clamp.command_line import Options, at_least, input_file, output_file
+from clamp.command_line import Options, at_least, errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -256,14 +255,12 @@ def align(cells: list[Sequence[str]]) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmpose')
-    try:
-        with tqdm(list_models() if args.all else args.configs, 'counting', disable=None, leave=False) as names:
-            if args.all:
-                rows = [measure_clip(name, args.size) for name in names]
-            else:
-                rows = [measure(path, args.size, args.cfg_options) for path in names]
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    asked = list_models() if args.all else args.configs
+    with errors_in_one_line(), tqdm(asked, 'counting', disable=None, leave=False) as names:
+        if args.all:
+            rows = [measure_clip(name, args.size) for name in names]
+        else:
+            rows = [measure(path, args.size, args.cfg_options) for path in names]
     print(as_clip_table(rows) if args.all else as_table(rows))
     if args.json:
         with open(args.json, 'w', encoding='utf-8') as file:

@@ -8,9 +8,8 @@ Prints the config that goes with it. The config has what the released models do 
 import argparse
 import os
 import re
-import sys
 
-from clamp.command_line import input_file, output_file
+from clamp.command_line import errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,7 +33,8 @@ from mmpose.registry import MODELS
 from torch import Tensor
 
 import clamp.register
-from clamp.checks import check_checkpoint, read_file
+from clamp.checkpoints import read_checkpoint
+from clamp.checks import read_file
 
 CONFIG = 'configs/ap10k/clamp_{}_released.py'
 
@@ -142,14 +142,12 @@ def check_entries(converted: dict[str, Tensor], unknown: list[str], model: torch
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
-        released = check_checkpoint(args.released)['state_dict']
+    with errors_in_one_line():
+        released = read_checkpoint(args.released)['state_dict']
         config = args.config or find_config(released)
         converted, unknown = convert(released)
         init_default_scope('mmpose')
         check_entries(converted, unknown, MODELS.build(read_file(config).model))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     meta = dict(converted_from=os.path.basename(args.released), clamp_version=clamp.__version__)
     part = args.out.with_name(f'{args.out.name}.part')
     torch.save(dict(meta=meta, state_dict=converted), part)

@@ -10,10 +10,9 @@ of the box's longer side, keypoint by keypoint.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from clamp.command_line import Options, at_least, input_file, output_file
+from clamp.command_line import Options, at_least, errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,7 +44,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checkpoints import load_weights
+from clamp.checks import check_config, read_config
 from clamp.evaluation.named_keypoint_metric import find_hits
 from clamp.models import CLAMPHead, OpenVocabularyHead
 from clamp.visualization import labelled_keypoints
@@ -158,7 +158,7 @@ def diagnose(args: argparse.Namespace) -> dict:
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     if args.checkpoint:
-        check_checkpoint(args.checkpoint, model)  # loads it
+        load_weights(model, args.checkpoint)
     else:
         model.init_weights()
     for part in ('train', 'test'):
@@ -186,10 +186,8 @@ def diagnose(args: argparse.Namespace) -> dict:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         result = diagnose(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(to_text(result))
     if args.json:
         Path(args.json).write_text(json.dumps(result, indent=1) + '\n')

@@ -7,9 +7,10 @@ python tools/evaluate_tracks.py data/demo_video/walk.json tracks/predictions.jso
 
 import argparse
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
+
+from clamp.command_line import errors_in_one_line
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -74,12 +75,10 @@ def _add(videos: Videos, name: str, frame: int, animal: dict) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         truth, found = read_truth(args.truth), read_predictions(args.predictions)
         if not truth.keys() & found.keys():
             raise ValueError(f'No video is in both: {", ".join(truth)} in the truth, {", ".join(found)} predicted.')
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     for name in truth:  # in a video that is not among those found, no animal was
         frames = sorted(truth[name])
         scores = identity_scores([truth[name][frame] for frame in frames], [found[name][frame] for frame in frames])

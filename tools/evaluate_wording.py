@@ -9,10 +9,9 @@ docs/novel_keypoints.md says what they are.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from clamp.command_line import Options, input_file, output_file
+from clamp.command_line import Options, errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +36,8 @@ from mmpose.registry import MODELS
 from torch import nn
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checkpoints import load_weights, read_checkpoint
+from clamp.checks import check_config, read_config
 from clamp.evaluation.wording import WordingEvaluator, other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import AskedCLAMPHead, OpenVocabularyHead
@@ -157,22 +157,20 @@ def format_table(results: dict[str, dict]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
-        check_checkpoint(args.checkpoint)
+        read_checkpoint(args.checkpoint)  # before the model is built
         cfg.load_from, cfg.resume = args.checkpoint, False
         cfg.work_dir = cfg.get('work_dir') or f'work_dirs/wording/{Path(args.config).stem}'
         runner = Runner.from_cfg(cfg)
-        check_checkpoint(args.checkpoint, runner.model)
+        load_weights(runner.model, args.checkpoint)
         names = asked_names(runner.model.head)
         wordings = read_wordings(Path(args.wordings), names) if args.wordings else rewordings(names)
         if args.other_words:
             wordings |= other_words(names)
         check_wordings(runner.model.head, cfg.model.head.prompt_learner, wordings)
         results = evaluate(runner, cfg.model.head.prompt_learner, wordings)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     if args.json:
         result = dict(config=args.config, checkpoint=args.checkpoint, wordings=wordings, metrics=results)
         if args.other_words:

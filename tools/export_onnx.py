@@ -9,11 +9,10 @@ import argparse
 import importlib.util
 import logging
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
-from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
+from clamp.command_line import Options, check_model, config_or_model, errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,7 +52,8 @@ from rich.table import Table
 from torch import nn
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, read_config
+from clamp.checkpoints import load_weights
+from clamp.checks import read_config
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.datasets.metainfo import dataset_metainfo
 from clamp.keypoint_names import check_names, mirror_images
@@ -67,11 +67,10 @@ def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict, list[dict]]:
     config, checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(config, args.cfg_options)
     init_default_scope('mmpose')
-    check_checkpoint(checkpoint)
     dataset = cfg.test_dataloader.dataset
     metainfo = dataset_metainfo(dataset)
     model = MODELS.build(cfg.model).eval()
-    check_checkpoint(checkpoint, model)  # loads it
+    load_weights(model, checkpoint)
     if args.keypoints is None:
         return model, metainfo, dataset.pipeline
     if not hasattr(model.head, 'set_keypoint_names'):
@@ -132,10 +131,8 @@ def export(args: argparse.Namespace) -> Table:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     logging.getLogger('onnxscript').setLevel(logging.ERROR)  # it tells what it does not fold
-    try:
+    with errors_in_one_line():
         table = export(args)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     Console(markup=False, highlight=False).print(table)
     outputs = 'heatmaps, keypoints and scores' if args.decode else 'heatmaps'
     flip = ', a mean over image and mirror image' if args.flip_test else ''

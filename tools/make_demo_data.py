@@ -8,10 +8,9 @@ An AP-10K config reads it by ``data_root='data/demo/'`` alone.
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from clamp.command_line import at_least
+from clamp.command_line import at_least, errors_in_one_line
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -41,14 +40,12 @@ from clamp.datasets.synthetic import generate_dataset, write_video
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         if args.video:
             truth = write_video(args.out / 'walk.mp4', args.seed, args.video)
             print(f'{args.video} frames and the truth of them are in {truth.with_suffix(".mp4")} and {truth}')
             return
         made = generate_dataset(args.out, args.num_train, args.num_val, args.seed, args.force, args.workers)
-    except OSError as error:
-        sys.exit(f'error: {error}')
     if made:
         print(f'{args.num_train} training and {args.num_val} validation images are in {args.out}')
     else:

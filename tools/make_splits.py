@@ -22,7 +22,7 @@ import re
 import sys
 from pathlib import Path
 
-from clamp.command_line import input_path, inside
+from clamp.command_line import input_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -104,31 +104,32 @@ if __name__ == '__main__':
 
 from clamp.datasets import coco, relabel, shared_images, split_sources, splits, unseen_species
 from clamp.datasets.split_sources import find_sources
-from clamp.files import write_new
+from clamp.files import inside, write_new
 
 BUILDERS = splits.BUILDERS | unseen_species.BUILDERS | relabel.BUILDERS
+Split = tuple[dict, dict, Path]  # with its manifest and its default path
 
 
-def make_few_shot(args: argparse.Namespace) -> int:
+def make_few_shot(args: argparse.Namespace) -> list[Split]:
     unit = '' if args.unit == 'animal' else f'-{args.unit}'
     options = {'shots': args.shots, 'seed': args.seed, 'unit': args.unit}
-    return write(args, (build('fewshot', options, [args.ann], f'{args.shots}shot{unit}-seed{args.seed}'),))
+    return [build('fewshot', options, [args.ann], f'{args.shots}shot{unit}-seed{args.seed}')]
 
 
-def make_fraction(args: argparse.Namespace) -> int:
+def make_fraction(args: argparse.Namespace) -> list[Split]:
     options = {'percent': args.percent, 'seed': args.seed}
-    return write(args, (build('fraction', options, [args.ann], f'{args.percent:g}pct-seed{args.seed}'),))
+    return [build('fraction', options, [args.ann], f'{args.percent:g}pct-seed{args.seed}')]
 
 
-def make_holdout(args: argparse.Namespace) -> int:
+def make_holdout(args: argparse.Namespace) -> list[Split]:
     options = {'percent': args.percent, 'seed': args.seed}
     name = f'holdout{args.percent:g}pct-seed{args.seed}'
     parts = [build('holdout', options | {'part': part}, [args.ann], f'{name}-{part}') for part in ('train', 'val')]
     splits.check_disjoint(parts[0][0], parts[1][0])
-    return write(args, tuple(parts))
+    return parts
 
 
-def make_zero_shot(args: argparse.Namespace) -> int:
+def make_zero_shot(args: argparse.Namespace) -> list[Split]:
     options = {'train_family': args.train_family, 'test_family': args.test_family}
     name = f'{args.train_family}-to-{args.test_family}'
     train = build('zeroshot-train', options, [args.train_ann], name)
@@ -139,20 +140,20 @@ def make_zero_shot(args: argparse.Namespace) -> int:
     if train[2].name == test[2].name:
         raise ValueError(f'--train-ann and --val-ann are both named {args.val_ann.name}, and so would be their parts')
     splits.check_disjoint(train[0], test[0])
-    return write(args, (train, test))
+    return [train, test]
 
 
-def make_unseen(args: argparse.Namespace) -> int:
+def make_unseen(args: argparse.Namespace) -> list[Split]:
     options = {'species': args.species}
     kept = f'-{len(set(args.keypoints))}keypoints' if args.keypoints else ''
     train_options = options | ({'keypoints': sorted(set(args.keypoints))} if args.keypoints else {})
     train = build('unseen-train', train_options, [args.ann], f'without-{args.species}{kept}')
     test = build('unseen-test', options, [args.ann], f'only-{args.species}')
     splits.check_disjoint(train[0], test[0])
-    return write(args, (train, test))
+    return [train, test]
 
 
-def make_relabelled(args: argparse.Namespace) -> int:
+def make_relabelled(args: argparse.Namespace) -> list[Split]:
     options = {'species': args.species}
     if args.keypoints:
         pairs = [pair.partition('=')[::2] for pair in args.keypoints]
@@ -161,15 +162,15 @@ def make_relabelled(args: argparse.Namespace) -> int:
         if len(dict(pairs)) < len(pairs):
             raise ValueError(f'--keypoints {" ".join(args.keypoints)}: a keypoint is there twice')
         options['keypoints'] = dict(pairs)
-    return write(args, (build('relabel', options, [args.ann], args.name),))
+    return [build('relabel', options, [args.ann], args.name)]
 
 
-def make_without(args: argparse.Namespace) -> int:
+def make_without(args: argparse.Namespace) -> list[Split]:
     images = shared_images.read_list(args.list)
-    return write(args, (build('without', {'images': images}, [args.ann], f'without-{args.list.stem}'),))
+    return [build('without', {'images': images}, [args.ann], f'without-{args.list.stem}')]
 
 
-def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tuple[dict, dict, Path]:
+def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> Split:
     """A split, its manifest and its default path; it is named after the last source."""
     if len({path.name for path in sources}) < len(sources):
         raise ValueError(f'two sources are named {sources[0].name}, so no manifest could tell them apart; rename one')
@@ -184,17 +185,16 @@ def build(protocol: str, options: dict, sources: list[Path], suffix: str) -> tup
     return part, split_sources.manifest(protocol, options, digests, output.name, part, report), output
 
 
-def write(args: argparse.Namespace, built: tuple[tuple[dict, dict, Path], ...]) -> int:
+def write(built: list[Split], out_dir: Path | None) -> None:
     """Write splits and manifests, unless one of the files is there with another content."""
     files = {}
     for part, manifest, output in built:
-        path = args.out_dir / output.name if args.out_dir else output
+        path = out_dir / output.name if out_dir else output
         files[path] = splits.dump(part)
         files[path.with_suffix('.manifest.json')] = splits.dump(manifest, indent=1)
     written = write_new(files, 'move it away, or give another --out-dir')
     for (_, manifest, _), path in zip(built, list(files)[::2]):
         print(f'{path}: {"written" if path in written else "up to date"}\n{summary(manifest)}')
-    return 0
 
 
 def summary(manifest: dict) -> str:
@@ -277,10 +277,13 @@ def compare(path: Path, part: dict) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    commands = dict(fewshot=make_few_shot, zeroshot=make_zero_shot, unseen=make_unseen, fraction=make_fraction)
-    commands |= dict(holdout=make_holdout, relabel=make_relabelled, without=make_without, verify=verify)
+    makers = dict(fewshot=make_few_shot, zeroshot=make_zero_shot, unseen=make_unseen, fraction=make_fraction)
+    makers |= dict(holdout=make_holdout, relabel=make_relabelled, without=make_without)
     try:
-        return commands[args.command](args)
+        if args.command == 'verify':
+            return verify(args)
+        write(makers[args.command](args), args.out_dir)
+        return 0
     except OSError as error:
         print(f'error: {f"{error.filename}: {error.strerror}" if error.filename else error}', file=sys.stderr)
     except ValueError as error:

@@ -4,9 +4,8 @@ python tools/mean_pose.py configs/ap10k/clamp_vitb.py
 """
 
 import argparse
-import sys
 
-from clamp.command_line import Options, input_file
+from clamp.command_line import Options, errors_in_one_line, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,8 +23,8 @@ from xtcocotools.cocoeval import COCOeval
 
 import clamp.register  # noqa: F401
 from clamp.checks import check_config, check_data, read_config
+from clamp.datasets.checked_coco import CheckedCOCO
 from clamp.datasets.coco import read
-from clamp.datasets.door import CheckedCOCO
 from clamp.datasets.mean_pose import mean_pose
 from clamp.datasets.metainfo import annotation_path, converts_keypoints, dataset_metainfo, dataset_of
 from clamp.datasets.splits import is_trainable
@@ -51,7 +50,7 @@ def predict(pose: np.ndarray, annotations: list[dict]) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg, ('test',))
         train, test = (dataset_of(cfg, split) for split in ('train', 'test'))
@@ -61,8 +60,6 @@ def main(argv: list[str] | None = None) -> None:
             if converts_keypoints(dataset):
                 raise ValueError(f'{args.config} takes some of the keypoints of its file: name the config of all.')
         check_data(train)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     pose = mean_pose(read(annotation_path(train))['annotations'])
     truth = CheckedCOCO(annotation_path(test))
     results = truth.loadRes(predict(pose, [each for each in truth.anns.values() if is_trainable(each)]))

@@ -16,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-from clamp.command_line import check_printable, input_path
+from clamp.command_line import errors_in_one_line, input_path
 
 SIZES = {'vitb': '256x256', 'r50': '256x256', 'lite0-minilm': '128x128', 'tiny': '128x128'}
 
@@ -65,7 +65,7 @@ from mmengine.config import Config
 import clamp.register  # noqa: F401
 from clamp.checks import check_config, check_data
 from clamp.datasets import audit, coco, splits
-from clamp.datasets.door import check_use, fill_sizes
+from clamp.datasets.checked_coco import check_use, fill_sizes
 from clamp.datasets.names import readable, spell_out, words
 from clamp.datasets.new_dataset import (
     SIGMA,
@@ -75,7 +75,7 @@ from clamp.datasets.new_dataset import (
     sides_of,
 )
 from clamp.datasets.vocabulary import differences, near, propose
-from clamp.files import write_new
+from clamp.files import check_printable, write_new
 from clamp.formats.deeplabcut import read_project
 from clamp.formats.sleap import read_labels
 
@@ -289,10 +289,8 @@ def describe_vocabulary(names: list[str]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         leaves, metainfo, parts = make(args)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     describe(metainfo, parts, args.pair)
     describe_schedule(Config.fromfile(leaves[0]), len(parts[0].coco['annotations']))
     print('checking all annotations and images ...')

@@ -11,10 +11,8 @@ those 3) to train. An animal without keypoints adds neither loss nor AP: MMPose'
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CONFIG_DATA_ROOT = Path('data/animalpose')
@@ -37,7 +35,7 @@ if __name__ == '__main__':
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from clamp.datasets.splits import draw_order
 from clamp.files import write_new
@@ -143,10 +141,9 @@ def read_image_size(path: Path) -> tuple[int, int] | str:
 
 def check_images(image_dir: Path, names: list[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Decodes all images; returns {name: (width, height)} of the good ones and {name: what is wrong} of the others."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(read_image_size, [image_dir / name for name in names])
-        # disable=None: no bar where stderr is not a terminal
-        results = list(tqdm(results, 'checking images', len(names), disable=None, leave=False))
+    paths = [image_dir / name for name in names]
+    # disable=None: no bar where stderr is not a terminal
+    results = thread_map(read_image_size, paths, max_workers=8, desc='checking images', disable=None, leave=False)
     sizes = {name: result for name, result in zip(names, results) if not isinstance(result, str)}
     return sizes, {name: result for name, result in zip(names, results) if isinstance(result, str)}
 

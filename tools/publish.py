@@ -8,9 +8,8 @@ The folder has the weights (safetensors), the config (JSON) and a model card. No
 """
 
 import argparse
-import sys
 
-from clamp.command_line import Options, input_file, input_path, output_folder
+from clamp.command_line import Options, errors_in_one_line, input_file, input_path, output_folder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,10 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     name = args.name or args.folder.resolve().name
     notes = Notes(name, args.description, args.license, args.metrics, args.picture)
-    try:
+    with errors_in_one_line():
         publish(read_config(args.config, args.cfg_options), args.checkpoint, args.folder, notes, args.half)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     size = sum(path.stat().st_size for path in args.folder.iterdir())
     print(f'{size / 1e6:.1f} MB: {args.folder.resolve()}')
     print(f'Read {args.folder / CARD} and complete it. To put the model on the hub: hf upload OWNER/NAME {args.folder}')

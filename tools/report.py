@@ -5,10 +5,18 @@ python tools/report.py CONFIG CHECKPOINT --against OTHER_CONFIG OTHER_CHECKPOINT
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from clamp.command_line import Options, at_least, check_model, config_or_model, input_file, model_names, output_file
+from clamp.command_line import (
+    Options,
+    at_least,
+    check_model,
+    config_or_model,
+    errors_in_one_line,
+    input_file,
+    model_names,
+    output_file,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +55,8 @@ if __name__ == '__main__':
 from mmengine.config import Config
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checkpoints import read_checkpoint
+from clamp.checks import check_config, read_config
 from clamp.pretrained import find_model
 from clamp.report.collect import Run, check_test, collect
 from clamp.report.page import FEW, render
@@ -58,7 +67,7 @@ def load_config(path: str, checkpoint: str, options: dict | None) -> Config:
     cfg = read_config(path, options)
     check_config(cfg, ('test',))
     check_test(cfg)
-    check_checkpoint(checkpoint)
+    read_checkpoint(checkpoint)
     return cfg
 
 
@@ -74,7 +83,7 @@ def collect_all(tested: list[list[str]], options: dict | None) -> list[Run]:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         tested = [[*find_model(*model)] for model in args.models]
         runs = collect_all(tested, args.cfg_options)
         for run in runs:
@@ -84,8 +93,6 @@ def main(argv: list[str] | None = None) -> None:
         print(f'Resampling {len(runs[0].coco.imgs)} images 1000 times ...', flush=True)
         page = render(runs, args.gallery, seed=args.seed)
         args.out.write_text(page, encoding='utf-8', errors='backslashreplace')  # file names may be no UTF-8
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(f'Report, {len(page) / 1e6:.1f} MB: {args.out.resolve()}')
 
 

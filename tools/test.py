@@ -7,10 +7,9 @@ python tools/test.py MODEL_FOLDER --on configs/ap10k/clamp_vitb.py  # by the key
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from clamp.command_line import Options, check_model, config_or_model, input_file, output_file
+from clamp.command_line import Options, check_model, config_or_model, errors_in_one_line, input_file, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -65,10 +64,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.checkpoints import load_weights, read_checkpoint
+from clamp.checks import check_config, check_work_dir, read_config
 from clamp.datasets.vocabulary import differences
 from clamp.engine import check_launcher, leave_process_group
-from clamp.evaluation.elsewhere import measure_on
+from clamp.evaluation.cross_dataset import measure_on
 from clamp.onnx.estimator import onnx_estimator
 from clamp.pretrained import find_model
 
@@ -127,7 +127,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         cfg = load_config(args)
         check_launcher(args.launcher)
         check_config(cfg, ('test',))
@@ -137,17 +137,13 @@ def main(argv: list[str] | None = None) -> None:
         if exported:
             cfg.model, cfg.load_from = onnx_estimator(cfg.model, args.checkpoint), None
         else:
-            check_checkpoint(args.checkpoint)  # before the model is built and the log begins
+            read_checkpoint(args.checkpoint)  # before the model is built and the log begins
         check_work_dir(cfg.work_dir)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        sys.exit(f'error: {error}')
     runner = Runner.from_cfg(cfg)
-    try:
+    with errors_in_one_line():
         if not exported:
-            check_checkpoint(args.checkpoint, runner.model)
+            load_weights(runner.model, args.checkpoint)
         _ = runner.test_loop  # built here: a metric may refuse its config
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     if args.out:
         runner.register_hook(SaveMetricsHook(args.out), priority='LOWEST')
     runner.test()

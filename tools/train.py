@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from clamp.command_line import Options, input_file
+from clamp.command_line import Options, errors_in_one_line, input_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -63,8 +63,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import check_resumable, check_start, checkpoint_to_resume
-from clamp.checks import check_checkpoint, check_config, check_work_dir, read_config
+from clamp.checkpoints import check_resumable, check_start, checkpoint_to_resume, read_checkpoint
+from clamp.checks import check_config, check_work_dir, read_config
 from clamp.engine import check_launcher, check_loop, keep_hooks, leave_process_group
 from clamp.models.clip import forget_weights
 
@@ -133,7 +133,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     check_loop(cfg)
     check_config(cfg, ('train',) if args.no_validate else ('train', 'val'))
     if cfg.get('load_from'):
-        check_resumable(cfg.load_from) if cfg.resume else check_checkpoint(cfg.load_from)
+        check_resumable(cfg.load_from) if cfg.resume else read_checkpoint(cfg.load_from)
     check_work_dir(cfg.work_dir)
     runner = Runner.from_cfg(cfg)
     if cfg is not recipe:  # which the work dir keeps: a resumed run's has no weights to begin with, and says resume
@@ -148,10 +148,8 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with errors_in_one_line():
         runner = prepare(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
     try:
         runner.train()
     except OSError as error:

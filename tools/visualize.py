@@ -13,7 +13,7 @@ import difflib
 import sys
 from pathlib import Path
 
-from clamp.command_line import Options, at_least, box, input_file, model_names, output_file
+from clamp.command_line import Options, at_least, box, errors_in_one_line, input_file, model_names, output_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -87,7 +87,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import clamp.register  # noqa: F401
-from clamp.checks import check_checkpoint, check_config, read_config
+from clamp.checkpoints import read_checkpoint
+from clamp.checks import check_config, read_config
 from clamp.images import read_image
 from clamp.inference import PosePredictor
 from clamp.keypoint_names import names_of
@@ -103,7 +104,7 @@ def load_config(path: str, checkpoint: str, options: dict | None, with_data: boo
     """Read a config and check it, its data and its checkpoint, before anything is built."""
     cfg = read_config(path, options)
     check_config(cfg, ('test',) if with_data else ())
-    check_checkpoint(checkpoint)
+    read_checkpoint(checkpoint)
     return cfg
 
 
@@ -285,7 +286,7 @@ def oks(sample, sigmas: np.ndarray) -> float:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     draw = {'similarity': draw_similarity, 'score-maps': draw_score_maps, 'compare': draw_comparison}[args.command]
-    try:
+    with errors_in_one_line():
         photos = getattr(args, 'photos', None)
         if photos and (args.images or args.number):
             raise ValueError(
@@ -295,8 +296,6 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError('--box is that of --photos: the animals of the test set have boxes.')
         figure = draw(load_config(args.config, args.checkpoint, args.cfg_options, not photos), args)
         save_figure(figure, args.out, args.dpi)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
     print(f'Figure: {args.out.absolute()}')
 
 

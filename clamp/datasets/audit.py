@@ -4,19 +4,18 @@ First comes what the reader (``coco.py``) mends and refuses, and with it every t
 pass. Each check takes one part of a data set, or two, and returns its findings.
 """
 
-import os
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from tqdm.contrib.concurrent import thread_map
 
 from ..images import image_size, to_rgb
 from . import coco, splits
-from .door import check_use, fill_sizes
+from .checked_coco import check_use, fill_sizes
 from .names import OPPOSITE, mirrored_words, spell_out, words
 from .shared_images import perceptual_hash
 
@@ -168,10 +167,9 @@ def inspect_image(path: Path, size: tuple[int, int]) -> tuple[str, int]:
 def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:
     """Decodes every image; also returns the perceptual hash of each good one, by file name."""
     images = part.coco['images']
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = list(
-            pool.map(lambda i: inspect_image(part.img_root / i['file_name'], (i['width'], i['height'])), images)
-        )
+    paths = [part.img_root / image['file_name'] for image in images]
+    sizes = [(image['width'], image['height']) for image in images]
+    read = thread_map(inspect_image, paths, sizes, max_workers=8, desc='checking images', disable=None, leave=False)
     cases = defaultdict(list)
     for image, (wrong, _) in zip(images, read):
         cases[wrong].append(image['file_name'])

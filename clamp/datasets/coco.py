@@ -1,4 +1,4 @@
-"""The one reader of COCO annotation files. Every tool reads them through it, and so does MMPose (``door.py``).
+"""The one reader of COCO annotation files. Every tool reads them through it, and so does MMPose (``checked_coco.py``).
 
 What can be made right without guessing is made right and said once; for anything else the file is refused, with all
 that is wrong in it. Coordinates of unlabelled keypoints are read by nobody: where they are no numbers, they become 0.
@@ -73,19 +73,18 @@ def _is_deep(raw: bytes) -> bool:
     return depth(raw) > DEPTH and depth(re.sub(rb'"(?:[^"\\]|\\.)*"', b'', raw)) > DEPTH  # strings may hold brackets
 
 
-def read(path: str | os.PathLike, num_keypoints: int | None = None) -> dict:
+def read(path: str | os.PathLike) -> dict:
     """Return a COCO keypoint file, mended, without the annotations that have no keypoints.
 
     Args:
         path (str): The file.
-        num_keypoints (int, optional): K. Without it, all annotations must have as many as most have.
 
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If something in it cannot be used, with annotations, fields and values.
     """
     coco = load(path)
-    findings = inspect(coco, num_keypoints)
+    findings = inspect(coco)
     refuse(path, findings)
     tell(path, findings)
     return coco
@@ -134,7 +133,7 @@ def inspect(coco: dict, num_keypoints: int | None = None) -> Findings:
 
     Args:
         coco (dict): As :func:`load` returns it.
-        num_keypoints (int, optional): As for :func:`read`.
+        num_keypoints (int, optional): K. Without it, all annotations must have as many as most have.
     """
     findings, every = defaultdict(list), coco['annotations']
     animals = [ann for ann in every if not isinstance(ann, dict) or ann.get('keypoints') not in (None, [])]

@@ -18,7 +18,7 @@ Box = tuple[Pixels, Pixels, Length, Length]
 
 
 class Image(Struct):
-    """An image; its size is a matter of ``door.py``."""
+    """An image; its size is a matter of ``checked_coco.py``."""
 
     id: Whole
     file_name: Text

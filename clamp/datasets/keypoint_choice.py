@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..keypoint_names import SIDE, check_names, mirrored
-from .new_dataset import COLOURS
+from ..keypoint_names import check_names, mirrored
+from .new_dataset import COLOURS, sides_of
 
 
 def choose_keypoints(info: dict, names: Sequence[str], chosen: Sequence[str]) -> tuple[dict, dict]:
@@ -58,16 +58,12 @@ def describe_names(names: Sequence[str], mirror_names: Sequence[str] | None = No
         ValueError: As :func:`clamp.keypoint_names.check_names`.
     """
     names = check_names(names)
-    spelled = dict(l='left', r='right', m='middle')
-    sides = [
-        spelled[min((side[0].lower() for side in SIDE.findall(name)), default='m')] for name in names
-    ]  # left first
     mirror_names = mirror_names or map(mirrored, names)
     points = {
         place: dict(
             name=name, id=place, color=COLOURS[side], type='', swap=other if other in names and other != name else ''
         )
-        for place, (name, side, other) in enumerate(zip(names, sides, mirror_names))
+        for place, (name, side, other) in enumerate(zip(names, sides_of(names), mirror_names))
     }
     return dict(
         dataset_name='names',

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from ..command_line import check_printable
+from ..files import check_printable
 from . import splits
 from .metainfo import known_metainfo
 from .names import OPPOSITE, mirrored_words, spell_out, words

@@ -3,7 +3,7 @@ without some of its images. Builders as in :mod:`.splits`."""
 
 from itertools import chain
 
-from ..command_line import check_printable
+from ..files import check_printable
 from ..keypoint_names import check_names
 from . import splits
 from .coco import keypoints_of

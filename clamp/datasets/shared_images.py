@@ -9,7 +9,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import cv2
 import imagehash
 import numpy as np
 from PIL import Image
+from tqdm.contrib.concurrent import thread_map
 
 from ..images import decode
 
@@ -88,8 +88,8 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
     Returns:
         tuple[list[Shared], list[str]]: The pairs, and the names of images that cannot be read.
     """
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = dict(zip(others, pool.map(_describe_file, others.values())))
+    found = thread_map(_describe_file, others.values(), max_workers=8, desc='reading images', disable=None, leave=False)
+    read = dict(zip(others, found))
     there = {name: found for name, found in read.items() if found is not None}
     broken, shared = [name for name in others if name not in there], []
     index = Index(there)

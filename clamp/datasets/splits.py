@@ -16,7 +16,7 @@ from itertools import chain
 from math import floor
 from typing import NamedTuple
 
-from .coco import check_unique, refuse
+from .coco import check_unique, keypoints_of, refuse
 
 # Rises whenever the same options on the same source give another file; every manifest records it.
 VERSION = 1
@@ -217,21 +217,13 @@ def check_disjoint(train: dict, test: dict) -> None:
         )
 
 
-def keypoint_names(coco: dict) -> list[str]:
-    """The names of the keypoints, which must be the same in all categories; empty if these do not tell."""
-    names = coco['categories'][0].get('keypoints') or []
-    if any((category.get('keypoints') or []) != names for category in coco['categories']):
-        raise ValueError('the categories do not have the same `keypoints`')
-    return names
-
-
 def check_keypoints(coco: dict, chosen: list[str]) -> list[str]:
     """Return the names of a file's keypoints, some of which are chosen.
 
     Raises:
         ValueError: If a keypoint is chosen that there is not, or none is, or names and annotations do not fit.
     """
-    names = keypoint_names(coco)
+    names, _ = keypoints_of(coco)
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise ValueError(

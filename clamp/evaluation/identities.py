@@ -13,6 +13,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_convert, box_iou
 
+MIN_OVERLAP = 0.5  # IoU of boxes from which on a true animal and one that was found can be the same
+
 
 @dataclass
 class Seen:
@@ -27,14 +29,12 @@ class Seen:
     boxes: list = field(default_factory=list)
 
 
-def identity_scores(truth: Sequence[Seen], found: Sequence[Seen], min_overlap: float = 0.5) -> dict[str, float]:
+def identity_scores(truth: Sequence[Seen], found: Sequence[Seen]) -> dict[str, float]:
     """Compare the identities that were found in a video with the true ones.
 
     Args:
         truth (Sequence[Seen]): Of its F frames.
         found (Sequence[Seen]): Of the same.
-        min_overlap (float): IoU of boxes from which on a true animal and one that was found can be the same. Defaults
-            to 0.5.
 
     Returns:
         dict: ``switches``, how often a true animal has another identity than when it was last found; ``IDF1`` in
@@ -45,11 +45,11 @@ def identity_scores(truth: Sequence[Seen], found: Sequence[Seen], min_overlap: f
     together: Counter[tuple[int, int]] = Counter()
     switches = 0
     for true, seen in zip(truth, found, strict=True):
-        overlap = _overlap(true, seen)
-        together.update((true.identities[i], seen.identities[j]) for i, j in np.argwhere(overlap >= min_overlap))
+        alike = overlap(true.boxes, seen.boxes)
+        together.update((true.identities[i], seen.identities[j]) for i, j in np.argwhere(alike >= MIN_OVERLAP))
         # an animal stays with the identity that it has where that is possible, then the most overlap counts
         stays = [[last.get(one) == other for other in seen.identities] for one in true.identities]
-        value = np.where(overlap >= min_overlap, overlap + np.array(stays, float).reshape(overlap.shape) * 2, 0)
+        value = np.where(alike >= MIN_OVERLAP, alike + np.array(stays, float).reshape(alike.shape) * 2, 0)
         for i, j in zip(*linear_sum_assignment(value, maximize=True)):
             if value[i, j] > 0:
                 one, other = true.identities[i], seen.identities[j]
@@ -61,13 +61,13 @@ def identity_scores(truth: Sequence[Seen], found: Sequence[Seen], min_overlap: f
     return dict(switches=switches, IDF1=idf1, animals=animals, found=boxes, identities=identities)
 
 
-def _overlap(true: Seen, seen: Seen) -> np.ndarray:
-    """Return the IoU of the boxes, (N, M)."""
-    shape = len(true.boxes), len(seen.boxes)
-    if 0 in shape:
-        return np.zeros(shape)
-    boxes = (box_convert(torch.tensor(one.boxes, dtype=torch.float64), 'xywh', 'xyxy') for one in (true, seen))
-    return box_iou(*boxes).numpy()
+def overlap(boxes: Sequence, others: Sequence) -> np.ndarray:
+    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4): x, y, width, height."""
+    corners = (
+        box_convert(torch.tensor(np.reshape(each, (-1, 4)), dtype=torch.float64), 'xywh', 'xyxy')
+        for each in (boxes, others)
+    )
+    return box_iou(*corners).numpy()
 
 
 def _best_match(together: Counter) -> int:

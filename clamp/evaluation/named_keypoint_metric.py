@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from ..datasets.coco import read
 from ..datasets.mean_pose import mean_pose
 from ..datasets.splits import is_trainable
+from .bootstrap import draw_weights, estimate
 
 
 @METRICS.register_module()
@@ -124,9 +125,8 @@ class NamedKeypointMetric(BaseMetric):
         shares = weights @ (hits & labelled[..., None]).sum(1) / np.where(counts, counts, np.nan)[:, None]  # (1 + R, T)
         values = {}
         for t, threshold in enumerate(self.thresholds):
-            low, high = np.nanpercentile(shares[1:, t], [2.5, 97.5]) if counts[0] else (np.nan, np.nan)
-            key = f'{name}/PCK@{threshold:g}'
-            values |= {key: shares[0, t], f'{key} low': low, f'{key} high': high}
+            pck, key = estimate(shares[:, t]), f'{name}/PCK@{threshold:g}'
+            values |= {key: pck.value, f'{key} low': pck.low, f'{key} high': pck.high}
         return values
 
     def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
@@ -199,12 +199,6 @@ def nearest_midpoints(annotations: list[dict], places: Sequence[int], novel: np.
         number = counted.sum(0)
         ends[place] = pairs[np.where(number, (distance * counted).sum(0) / number.clip(1), np.inf).argmin()]
     return ends
-
-
-def draw_weights(num_images: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Return how often each of I images stands in each resample of all of them, (1 + R, I); row 0 is all of them."""
-    drawn = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples)
-    return np.vstack([np.ones(num_images, int), drawn])
 
 
 def auroc(present: np.ndarray, absent: np.ndarray) -> float:

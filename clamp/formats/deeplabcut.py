@@ -68,7 +68,7 @@ def read_project(path: str | Path) -> tuple[dict, Path]:
     if not config.is_file():
         raise FileNotFoundError(f'The DeepLabCut project {path} has no config.yaml (from {Path.cwd()}).')
     settings = _read_config(config)
-    names = settings['multianimalbodyparts'] if settings.get('multianimalproject') else settings['bodyparts']
+    names = settings['names']
     tables = sorted(config.parent.glob('labeled-data/*/CollectedData_*.csv'))
     if not tables:
         raise FileNotFoundError(f'{config.parent} has no labels: no labeled-data/*/CollectedData_*.csv.')
@@ -95,7 +95,7 @@ def _read_config(path: Path) -> dict:
         key = 'multianimalbodyparts' if settings.get('multianimalproject') else 'bodyparts'
         if not isinstance(settings[key], list) or not settings[key]:
             raise ValueError(f'{key} should be a list of names')
-        settings[key] = [str(name) for name in settings[key]]
+        settings['names'] = [str(name) for name in settings[key]]
         settings['skeleton'] = [[str(one) for one in link] for link in settings.get('skeleton') or []]
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f'there is no {error}' if isinstance(error, KeyError) else error

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..command_line import inside
+from ..files import inside
 
 if TYPE_CHECKING:
     from .tracks import Tracks
@@ -99,10 +99,12 @@ def _write(name: str, tracks: 'Tracks', start: Path, links: Sequence, sources: l
         [video] = sources
         write_nwb(tracks, Path(f'{start}.nwb'), links, video.path, video.rate)
         return [Path(f'{start}.nwb')]
-    from .sleap import to_labels, write_analysis, write_slp
+    import sleap_io as sio
+
+    from .sleap import to_labels
 
     labels = to_labels(tracks, links, [str(source.path) for source in sources])
     paths = [Path(f'{start}.slp'), Path(f'{start}.analysis.h5')]
-    write_slp(labels, paths[0])
-    write_analysis(labels, paths[1])
+    sio.save_slp(labels, str(paths[0]), embed=False, verbose=False)  # without the images
+    sio.save_analysis_h5(labels, str(paths[1]))
     return paths

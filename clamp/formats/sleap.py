@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ..files import write_new
 from .deeplabcut import annotation
 from .tracks import Tracks
 
@@ -43,20 +44,6 @@ def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], sources: Sequence[
         if instances:
             frames.append(sio.LabeledFrame(video=video, frame_idx=index, instances=instances))
     return sio.Labels(frames, [video], [skeleton], animals)
-
-
-def write_slp(labels: 'Labels', path: Path) -> None:
-    """Write SLEAP's own file, without the images."""
-    import sleap_io as sio
-
-    sio.save_slp(labels, str(path), embed=False, verbose=False)
-
-
-def write_analysis(labels: 'Labels', path: Path) -> None:
-    """Write the HDF5 that SLEAP exports for analysis."""
-    import sleap_io as sio
-
-    sio.save_analysis_h5(labels, str(path))
 
 
 def read_labels(path: str | Path, folder: Path) -> dict:
@@ -116,8 +103,5 @@ def _write_image(frame, labels: 'Labels', folder: Path, path: str | Path) -> tup
     name = f'video{labels.videos.index(frame.video)}_frame{frame.frame_idx:06d}.png'
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[-1] == 3 else pixels
     png = cv2.imencode('.png', bgr)[1].tobytes()
-    if (folder / name).exists() and (folder / name).read_bytes() != png:
-        raise ValueError(f'{folder / name} is there and is another image: choose another --name, or move the folder.')
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(png)
+    write_new({folder / name: png}, 'choose another --name, or move the folder.')
     return *pixels.shape[:2], name

@@ -10,7 +10,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
 from .. import register  # noqa: F401
-from ..checks import check_checkpoint, check_config, read_config
+from ..checkpoints import load_weights
+from ..checks import check_config, read_config
 from ..datasets.keypoint_choice import describe_names
 from ..datasets.metainfo import dataset_metainfo
 from ..keypoint_names import check_names, mirror_images, names_of
@@ -75,7 +76,7 @@ class PosePredictor:
                 self.keypoint_names, self.metainfo = asked, parse_pose_metainfo(describe_names(asked, mirrors))
         else:
             self.model = MODELS.build(self.cfg.model)
-            check_checkpoint(checkpoint, self.model)  # the weights are in the model then
+            load_weights(self.model, checkpoint)
         self.model.to(check_device(device)).eval()
 
     @classmethod

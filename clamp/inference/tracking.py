@@ -11,10 +11,13 @@ import numpy as np
 from mmpose.evaluation.functional.nms import oks_iou
 from scipy.optimize import linear_sum_assignment
 
+from ..evaluation.identities import overlap
 from .media import Frame
 from .pose import Pose
 
 PACE = 0.3  # how fast the estimate of an animal's motion follows, from frame to frame
+MIN_SIMILARITY = 0.2  # in [0, 1]; a pose that is less like an animal is not it
+MIN_SCORE = 0.3  # keypoints of lower scores do not count for the next frame's box
 MARGIN = 1.25  # a box over the keypoints in it
 
 
@@ -66,12 +69,11 @@ class PoseTracker:
 
     Args:
         sigmas (np.ndarray): (K,), of the keypoints, as in the metainfo of a data set.
-        min_similarity (float): In [0, 1]; a pose that is less like an animal is not it. Defaults to 0.2.
         patience (int): Frames for which an animal that is not seen is remembered. Defaults to 60.
     """
 
-    def __init__(self, sigmas: np.ndarray, min_similarity: float = 0.2, patience: int = 60):
-        self.sigmas, self.min_similarity, self.patience = np.asarray(sigmas), min_similarity, patience
+    def __init__(self, sigmas: np.ndarray, patience: int = 60):
+        self.sigmas, self.patience = np.asarray(sigmas), patience
         self.tracks: list[Track] = []
         self.count = 0
 
@@ -96,14 +98,14 @@ class PoseTracker:
         if not self.tracks or not poses:
             return []
         alike = np.array([self.similarity(track, poses) for track in self.tracks])  # (tracks, N)
-        rows, columns = linear_sum_assignment(np.where(alike < self.min_similarity, 0, alike), maximize=True)
-        pairs = [(row, column) for row, column in zip(rows, columns) if alike[row, column] >= self.min_similarity]
+        rows, columns = linear_sum_assignment(np.where(alike < MIN_SIMILARITY, 0, alike), maximize=True)
+        pairs = [(row, column) for row, column in zip(rows, columns) if alike[row, column] >= MIN_SIMILARITY]
         return [(self.tracks[row], int(column)) for row, column in pairs + self._match_far(poses, pairs)]
 
     def _match_far(self, poses: Sequence[Pose], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Match what is left by distance: behind another, an animal slows down or turns, and comes out elsewhere."""
-        rows, columns = (sorted(set(range(len(all_))) - set(used)) for all_, used in zip(
-            (self.tracks, poses), zip(*pairs) if pairs else ((), ())))  # fmt: skip
+        rows = sorted(set(range(len(self.tracks))) - {row for row, _ in pairs})
+        columns = sorted(set(range(len(poses))) - {column for _, column in pairs})
         if not rows or not columns:
             return []
         reach = np.array([self.tracks[row].reach() for row in rows])
@@ -118,7 +120,7 @@ class PoseTracker:
         boxes = np.array([pose.box for pose in poses])
         found = np.array([_flat(pose.keypoints) for pose in poses])
         oks = oks_iou(_flat(keypoints), found, box[2] * box[3], boxes[:, 2] * boxes[:, 3], self.sigmas)
-        return (oks + overlap(box, boxes)) / 2
+        return (oks + overlap(box, boxes)[0]) / 2
 
 
 def _flat(keypoints: np.ndarray) -> np.ndarray:
@@ -130,23 +132,16 @@ def centre(box: np.ndarray) -> np.ndarray:
     return box[:2] + box[2:] / 2
 
 
-def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N,) of a box (4,) and boxes (N, 4): x, y, width, height."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=1)
-    return shared / (box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - shared)
-
-
-def box_around(pose: Pose, width: int, height: int, min_score: float = 0.3) -> np.ndarray:
+def box_around(pose: Pose, width: int, height: int) -> np.ndarray:
     """Return the box (4,) in which to look for an animal in the next frame: around its keypoints, and somewhat larger.
+
+    Where fewer than three keypoints are certain, it is the pose's own box.
 
     Args:
         pose (Pose): Of this frame.
         width, height (int): Of the frame; the box stays within.
-        min_score (float): Keypoints of lower scores are not looked at. Defaults to 0.3. Where fewer than three are
-            left, the pose's own box is kept.
     """
-    points = pose.keypoints[pose.scores >= min_score]
+    points = pose.keypoints[pose.scores >= MIN_SCORE]
     if len(points) < 3:
         return pose.box
     low, high = points.min(0), points.max(0)

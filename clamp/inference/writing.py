@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ..command_line import inside
+from ..files import inside
 from ..visualization import draw_names, draw_pose
 from ..visualization.identity import draw_identity
 from .media import Frame, Source

@@ -97,7 +97,7 @@ def analyse(run: Run, truth: Truth, weights: np.ndarray) -> Analysis:
     Args:
         run (Run): What a test gave.
         truth (Truth): Its test set.
-        weights (np.ndarray): (1 + R, I), how often each image counts (:func:`draw_weights`).
+        weights (np.ndarray): (1 + R, I), how often each image counts (:func:`clamp.evaluation.bootstrap.draw_weights`).
     """
     sigmas = np.asarray(run.metainfo['sigmas'])
     similarity = keypoint_similarity(run.keypoints, truth.keypoints, truth.areas, sigmas)

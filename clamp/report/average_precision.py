@@ -146,22 +146,6 @@ def scores(categories: list[Matches], weights: np.ndarray) -> dict[str, np.ndarr
     return dict(AP=precision.mean(1), AP50=precision[:, at[0.5]], AP75=precision[:, at[0.75]], AR=recall.mean(1))
 
 
-@dataclass
-class Estimate:
-    """A value with its 95% bootstrap percentile interval; NaN where there is nothing to count."""
-
-    value: float
-    low: float
-    high: float
-
-
-def estimate(values: np.ndarray) -> Estimate:
-    """Turn (1 + R,), the value and its resamples, into an estimate; resamples without the animals do not count."""
-    drawn = values[1:][~np.isnan(values[1:])]
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) and not np.isnan(values[0]) else (np.nan, np.nan)
-    return Estimate(float(values[0]), float(low), float(high))
-
-
 def weighted_mean(values: np.ndarray, counted: np.ndarray, images: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of values in each resample.
 

@@ -17,7 +17,7 @@ from mmpose.registry import METRICS
 from tqdm import tqdm
 from xtcocotools.coco import COCO
 
-from ..checks import check_checkpoint
+from ..checkpoints import load_weights
 from ..models.clamp_head import cosine_similarity
 
 CROP = 192  # longest side of the pictures in the report, in pixels
@@ -196,12 +196,12 @@ def collect(cfg: Config, checkpoint: str, name: str, source: str) -> Run:
     cfg.test_evaluator.type = 'ReportMetric'
     if not cfg.model.head.get('prompt_learner'):
         cfg.model.setdefault('test_cfg', {}).output_heatmaps = True
-    cfg.load_from = None  # check_checkpoint loads it
+    cfg.load_from = None  # loaded below
     cfg.log_level = 'WARNING'  # MMEngine would print the config, of both models
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         cfg.visualizer.update(name=cfg.work_dir, vis_backends=[])  # one of its own: MMEngine keeps them by name
         runner = Runner.from_cfg(cfg)
-        check_checkpoint(checkpoint, runner.model)
+        load_weights(runner.model, checkpoint)
         kept = CollectHook(bgr=cfg.model.data_preprocessor.get('bgr_to_rgb', False))
         runner.register_hook(kept)
         runner.register_hook(ProgressHook())

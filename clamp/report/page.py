@@ -1,15 +1,16 @@
 """The report as one HTML page, which loads nothing else."""
 
 import base64
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from ..evaluation.named_keypoint_metric import draw_weights
+from ..evaluation.bootstrap import draw_weights, estimate
 from ..visualization import SIDE_COLOURS, keypoint_sides
 from .analysis import Analysis, Truth, analyse, same_animals
-from .average_precision import AREA_RANGES, estimate
+from .average_precision import AREA_RANGES
 from .calibration import Calibration
 from .collect import Run
 from .errors import CLOSE, EXACT, KINDS, UNLABELLED
@@ -95,14 +96,14 @@ def keypoint_names(run: Run) -> list[str]:
     return [run.metainfo['keypoint_id2name'][index] for index in range(run.metainfo['num_keypoints'])]
 
 
-def _row(label: str, arrays: list[np.ndarray], **extra) -> dict:
+def _row(label: str, arrays: Sequence[np.ndarray], **extra) -> dict:
     """A line of a table: each run's estimate, and that of the difference of two."""
     difference = estimate(arrays[0] - arrays[1]) if len(arrays) == 2 else None
     return dict(label=label, values=[estimate(array) for array in arrays], difference=difference, **extra)
 
 
 def _kind_shares(kinds: np.ndarray) -> list[float]:
-    counts = np.array([(kinds == kind).sum() for kind in range(len(KINDS))])
+    counts = np.bincount(kinds[kinds >= 0], minlength=len(KINDS))
     return (counts / max(counts.sum(), 1)).tolist()
 
 
@@ -119,17 +120,18 @@ def _keypoint_rows(names: list[str], analyses: list[Analysis], truth: Truth) -> 
 
 
 def _group_rows(attribute: str, groups: np.ndarray, analyses: list[Analysis]) -> list[dict]:
-    names, counts = np.unique(groups, return_counts=True)
+    by_run = [getattr(a, attribute) for a in analyses]
     return [
-        _row(
-            str(name),
-            [getattr(a, attribute)[name]['AP'] for a in analyses],
-            recalls=[estimate(getattr(a, attribute)[name]['AR']) for a in analyses],
-            number=int(count),
-            shares=[_kind_shares(a.kinds[groups == name]) for a in analyses],
-        )
-        for name, count in zip(names, counts)
+        _group_row(str(name), [(scores[name]['AP'], scores[name]['AR']) for scores in by_run], groups == name, analyses)
+        for name in np.unique(groups)
     ]
+
+
+def _group_row(label: str, scores: list[tuple], members: np.ndarray, analyses: list[Analysis]) -> dict:
+    """A line for the animals ``members`` (N,), bool; ``scores`` has each run's AP and AR, (1 + R,)."""
+    aps, ars = zip(*scores)
+    shares = [_kind_shares(a.kinds[members]) for a in analyses]
+    return _row(label, aps, recalls=list(map(estimate, ars)), number=int(members.sum()), shares=shares)
 
 
 def _confidence(calibration: Calibration) -> dict:
@@ -151,16 +153,8 @@ def _size_rows(analyses: list[Analysis], truth: Truth) -> list[dict]:
     for label in ('medium', 'large'):
         low, high = AREA_RANGES[label]
         members = (truth.areas >= low) & (truth.areas <= high)
-        initial = label[0].upper()
-        rows.append(
-            _row(
-                label,
-                [a.scores[f'AP{initial}'] for a in analyses],
-                recalls=[estimate(a.scores[f'AR{initial}']) for a in analyses],
-                number=int(members.sum()),
-                shares=[_kind_shares(a.kinds[members]) for a in analyses],
-            )
-        )
+        of_size = [[a.scores[f'{score}{label[0].upper()}'] for score in ('AP', 'AR')] for a in analyses]
+        rows.append(_group_row(label, of_size, members, analyses))
     return rows
 
 

@@ -14,7 +14,7 @@ def draw_identity(image: np.ndarray, box: np.ndarray, number: int, trail: Sequen
         image (np.ndarray): (H, W, 3), uint8, RGB. It is not changed.
         box (np.ndarray): (4,): x, y, width, height, in pixels.
         number (int): As in the tables.
-        trail (Sequence[np.ndarray]): Places (x, y) where it was, the last first or last.
+        trail (Sequence[np.ndarray]): Places (x, y) where it was, in pixels, in order of time, forwards or backwards.
 
     Returns:
         np.ndarray: (H, W, 3), uint8, RGB.

@@ -2,13 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from clamp.evaluation.identities import Seen, identity_scores
+from clamp.evaluation.identities import Seen, identity_scores, overlap
 from tests.conftest import load_tool
 
 LEFT, RIGHT = [0, 0, 10, 10], [50, 0, 10, 10]
 TRUTH = [Seen([1, 2], [LEFT, RIGHT])] * 4
+
+
+def test_overlap():
+    np.testing.assert_allclose(overlap([LEFT], [LEFT, [5, 0, 10, 10], RIGHT]), [[1, 50 / 150, 0]])
+    assert overlap([], [LEFT]).shape == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mmpose.registry import METRICS
 
-from clamp.evaluation.named_keypoint_metric import auroc, draw_weights, nearest_midpoints
+from clamp.evaluation.bootstrap import draw_weights
+from clamp.evaluation.named_keypoint_metric import auroc, nearest_midpoints
 
 NAMES = ['nose', 'left eye', 'tail']
 

@@ -126,7 +126,7 @@ def test_an_image_of_another_data_set_is_not_written_over(tmp_path):
     for _ in range(2):
         assert _write_image(frame, labels, tmp_path, 'mice.slp') == (6, 8, 'video0_frame000007.png')
     frame.image = frame.image + 1
-    with pytest.raises(ValueError, match=r'frame000007.png is there and is another image: choose another --name'):
+    with pytest.raises(ValueError, match=r'frame000007.png is there and holds something else: choose another --name'):
         _write_image(frame, labels, tmp_path, 'rats.slp')
     assert not cv2.imread(str(tmp_path / 'video0_frame000007.png')).any()
 

@@ -8,7 +8,7 @@ import pytest
 
 from clamp.inference import Pose
 from clamp.inference.media import Frame, Source
-from clamp.inference.tracking import PoseSmoother, PoseTracker, VideoTracking, box_around, overlap
+from clamp.inference.tracking import PoseSmoother, PoseTracker, VideoTracking, box_around
 
 SIGMAS = np.full(4, 0.1)
 SHAPE = np.array([[0, 0], [20, 0], [0, 10], [20, 10.0]])
@@ -61,11 +61,6 @@ def test_all_together_are_most_alike():
     tracker = PoseTracker(SIGMAS)
     tracker([animal(0), animal(12)])
     assert tracker([animal(7), animal(19)]) == [1, 2]
-
-
-def test_overlap_by_hand():
-    boxes = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [20, 0, 4, 4.0]])
-    np.testing.assert_allclose(overlap(boxes[0], boxes), [1, 50 / 150, 0])
 
 
 def test_box_around_the_certain_keypoints():

@@ -8,8 +8,8 @@ import pytest
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
-from clamp.evaluation.named_keypoint_metric import draw_weights
-from clamp.report.average_precision import estimate, match, scores, weighted_mean
+from clamp.evaluation.bootstrap import draw_weights, estimate
+from clamp.report.average_precision import match, scores, weighted_mean
 
 SIGMAS = np.array([0.05, 0.1, 0.08])
 FAMILIES = {1: 'Felidae', 2: 'Canidae', 3: 'Canidae'}

@@ -58,7 +58,7 @@ class Walker:
 def generate_video(seed: int, num_frames: int) -> Iterator[tuple[np.ndarray, list[dict]]]:
     """Yield the frames of two animals that cross again and again, a function of the arguments alone.
 
-    Returns:
+    Yields:
         image (H, W, 3) uint8 BGR, and annotations in AP-10K's format without ids, of the animals of which enough can be
         seen, with their identities, 1 and 2, in ``track_id``.
     """

@@ -103,6 +103,7 @@ class TextEncoder(nn.Module):
 
 
 def project(tower: nn.Module, embeds: Tensor) -> Tensor:
+    """Project embeddings (K, width) into CLIP's space, (K, D), by the tower's matrix or linear layer, if it has one."""
     projection = tower.text_projection
     if projection is None:
         return embeds

@@ -6,11 +6,11 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset, base_coco_style_dataset
 from mmpose.evaluation.metrics import coco_metric
+from tqdm.contrib.concurrent import thread_map
 from xtcocotools.coco import COCO
 
 from ..images import image_size
@@ -34,8 +34,8 @@ def fill_sizes(images: Iterable[dict], folder: str | os.PathLike) -> Findings:
 
 def compare_sizes(images: list[dict], folder: str | os.PathLike) -> Findings:
     """Return the images that are of another size than the annotation file says; broken ones are not looked at."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        sizes = list(pool.map(image_size, [os.path.join(folder, image['file_name']) for image in images]))
+    paths = [os.path.join(folder, image['file_name']) for image in images]
+    sizes = thread_map(image_size, paths, max_workers=8, desc='reading sizes', disable=None, leave=False)
     pairs = [(image, size, tuple(image[side] for side in SIDES)) for image, size in zip(images, sizes)]
     cases = [f'{image["file_name"]}: {size} and not {said}' for image, size, said in pairs if size and size != said]
     what = 'images are of another size than `width` and `height` say, shown as their EXIF entry turns them'

@@ -8,7 +8,7 @@ from ..datasets.union import common_names, converter_to
 from ..datasets.vocabulary import canonical
 
 
-def names_of(dataset: dict) -> list[str]:
+def canonical_names(dataset: dict) -> list[str]:
     """Return the names of a data set config's keypoints, in its order: canonical ones, else its own words.
 
     Raises:
@@ -48,7 +48,7 @@ def measure_on(cfg: Config, other: Config) -> list[str]:
     if converts_keypoints(dataset):
         raise ValueError(f'{other.filename} takes some of its keypoints: name the config that takes all of its file.')
     info, model_info = raw_metainfo(dataset), raw_metainfo(trained)
-    names, model_names = names_of(dataset), names_of(trained)
+    names, model_names = canonical_names(dataset), canonical_names(trained)
     try:
         common = common_names(names, model_names)
     except ValueError as error:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from clamp.combined_checks import check_evaluator, check_parts
 from clamp.datasets.new_dataset import make_metainfo
-from clamp.evaluation.elsewhere import measure_on, names_of
+from clamp.evaluation.cross_dataset import canonical_names, measure_on
 from tests.conftest import load_tool, read_config_once
 
 ROOT = Path(__file__).parents[2]
@@ -88,12 +88,12 @@ def test_perfect_predictions_have_ap_one_and_swapped_eyes_do_not(tmp_path):
 
 
 def test_names_of_ones_own_are_words_of_the_metainfo(tmp_path):
-    assert names_of(mice(tmp_path).test_dataloader.dataset) == [
+    assert canonical_names(mice(tmp_path).test_dataloader.dataset) == [
         'tail tip', 'nose', 'right eye', 'left eye', 'implant',
     ]  # fmt: skip
     twice = dict(type='BaseCocoStyleDataset', metainfo=make_metainfo('mice', ['snout', 'nose', 'tail'], []))
     with pytest.raises(ValueError, match=r"mice: the keypoints 'snout' and 'nose' both mean 'nose'"):
-        names_of(twice)
+        canonical_names(twice)
 
 
 def test_what_cannot_be_measured_is_one_error(tmp_path, monkeypatch):
