@@ -269,20 +269,24 @@ def time_stages(dataset, samples: int) -> dict[str, float]:
 
 
 def time_loader(competitor: Competitor, batches, iterations: int, ready: int) -> tuple[float, float]:
-    """Train on batches that workers prepare meanwhile; return the seconds of a step, and those of them waited.
+    """Train on batches that workers prepare meanwhile; return the seconds of a step, and the share waited for a batch.
 
-    The first ``ready`` batches are left out: workers have prepared them while others had their turn.
+    The first ``ready`` batches are left out: workers have prepared them while others had their turn. As in training,
+    the host does not wait for the device; to tell the share, it does, in as many further steps.
     """
     competitor.enter()
     for _ in range(ready):
         next(batches)
-    waited = 0.0
     synchronize(competitor.device)
     start = time.perf_counter()
+    for _ in range(iterations):
+        competitor.train_step(next(batches))
+    synchronize(competitor.device)
+    middle, waited = time.perf_counter(), 0.0
     for _ in range(iterations):
         before = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - before
         competitor.train_step(batch)
         synchronize(competitor.device)
-    return (time.perf_counter() - start) / iterations, waited / iterations
+    return (middle - start) / iterations, waited / (time.perf_counter() - middle)

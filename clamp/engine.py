@@ -23,7 +23,10 @@ LAUNCHERS = {
         ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
     ),
     'slurm': ('srun (tools/slurm_train.sh)', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
-    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')),
+    'mpi': (
+        'mpirun',
+        ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK', 'MASTER_ADDR'),
+    ),
 }
 
 
@@ -40,6 +43,8 @@ def leave_process_group() -> None:
 def check_launcher(launcher: str) -> None:
     """Check that a process was started by what ``--launcher`` names, and has a GPU if there are any.
 
+    Of mpirun's processes, it tells MMEngine which GPU is theirs.
+
     Raises:
         ValueError: If not.
     """
@@ -49,9 +54,27 @@ def check_launcher(launcher: str) -> None:
         raise ValueError(
             f'--launcher {launcher} is for processes that {starter} has started; {absent[0]} is not in the environment.'
         )
+    if launcher == 'mpi':
+        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']  # by which MMEngine wraps the model
     rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
     if launcher == 'pytorch' and 0 < gpus <= rank:
         raise ValueError(f'There is no GPU for process {rank + 1}: this machine has {gpus}. Start as many processes.')
+
+
+def check_sync_bn(model: nn.Module) -> None:
+    """Check that MMEngine, asked for ``sync_bn``, has put synchronised batch norms in the place of plain ones alone.
+
+    timm's batch norms hold the activation behind them, which would no longer be called.
+
+    Raises:
+        ValueError: If another kind was replaced.
+    """
+    lost = [name for name, each in model.named_modules() if type(each) is nn.SyncBatchNorm and any(each.children())]
+    if lost:
+        raise ValueError(
+            f'sync_bn has put plain batch norms in the place of {len(lost)} that hold an activation, such as '
+            f'{lost[0]}: it would be left out. Take sync_bn out of the config: it is not for this image tower of timm.'
+        )
 
 
 def keep_hooks(cfg: Config) -> None:
@@ -109,16 +132,20 @@ class EpochSeedHook(Hook):
         if runner._randomness_cfg.get('diff_rank_seed'):
             self.seed -= get_rank()
         runner.train_dataloader.sampler.seed = self.seed
+        self.is_seeded = False
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Seed torch on all devices by the run's seed, the epoch and the rank, at the first step of an epoch.
 
+        A training by iterations is one epoch, of which a resumed one begins at another step.
+
         Not before the epoch: a loader that starts its workers draws from torch's generator, and one whose workers go on
         from the epoch before does not.
         """
-        if batch_idx > 0:
+        if batch_idx > 0 and self.is_seeded:
             return
-        seed = np.random.SeedSequence([self.seed, runner.epoch, get_rank()]).generate_state(1, np.uint64)
+        self.is_seeded, step = True, [batch_idx] if batch_idx else []
+        seed = np.random.SeedSequence([self.seed, runner.epoch, get_rank(), *step]).generate_state(1, np.uint64)
         torch.manual_seed(int(seed[0]))
 
 
@@ -132,8 +159,8 @@ class CompileHook(Hook):
 
     Args:
         enable (bool): Defaults to False.
-        **options: Of :func:`torch.compile`, such as ``mode='max-autotune'``. A graph break is an error, unless
-            ``fullgraph=False`` is among them.
+        **options: Of :func:`torch.compile`, such as ``mode='max-autotune-no-cudagraphs'``. A graph break is an error,
+            unless ``fullgraph=False`` is among them.
     """
 
     def __init__(self, enable: bool = False, **options):

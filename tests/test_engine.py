@@ -1,3 +1,4 @@
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -5,8 +6,10 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
+from mmengine.model import convert_sync_batchnorm
 from mmengine.structures import PixelData
 from mmpose.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 from clamp import engine
@@ -19,6 +22,7 @@ from clamp.engine import (
     MatmulPrecisionHook,
     check_launcher,
     check_loop,
+    check_sync_bn,
     keep_hooks,
 )
 
@@ -147,7 +151,23 @@ def test_four_processes_see_all_images_once_and_draw_differently(diff_rank_seed,
         hook.before_train_iter(runner, 0)
         seen += [int(index) for index in sampler]
         seeds.add(torch.initial_seed())
+        hook.before_train_iter(runner, 1)
+        assert torch.initial_seed() in seeds
     assert sorted(seen) == list(range(1000))
+    assert len(seeds) == 4
+
+
+def test_a_resumed_training_by_iterations_draws_differently_in_each_process(monkeypatch):
+    seeds = set()
+    for rank in range(2):
+        monkeypatch.setattr(engine, 'get_rank', lambda: rank)  # noqa: B023
+        loader = SimpleNamespace(sampler=SimpleNamespace())
+        runner = SimpleNamespace(seed=7, epoch=0, _randomness_cfg={}, train_dataloader=loader)
+        for step in (0, 5):
+            hook = EpochSeedHook()
+            hook.before_train(runner)
+            hook.before_train_iter(runner, step)
+            seeds.add(torch.initial_seed())
     assert len(seeds) == 4
 
 
@@ -169,6 +189,21 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     with pytest.raises(ValueError, match='no GPU for process 3: this machine has 2'):
         check_launcher('pytorch')
+
+
+def test_mpi_tells_which_gpu_is_a_process_s_own(monkeypatch):
+    for name in engine.LAUNCHERS['mpi'][1]:
+        monkeypatch.setenv(name, '3')
+    monkeypatch.setenv('LOCAL_RANK', '0')  # as the tools set it where nobody has
+    check_launcher('mpi')
+    assert os.environ['LOCAL_RANK'] == '3'
+
+
+def test_synchronised_batch_norms_that_lost_their_activation_are_refused():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+    check_sync_bn(convert_sync_batchnorm(plain, 'torch'))
+    with pytest.raises(ValueError, match=r'place of 1 that hold an activation, such as norm: .* Take sync_bn out'):
+        check_sync_bn(convert_sync_batchnorm(nn.ModuleDict(dict(norm=BatchNormAct2d(4))), 'torch'))
 
 
 class TinyRunner(SimpleNamespace):

@@ -201,9 +201,9 @@ def compare_loaders(args: argparse.Namespace, root: Path, crops: Path) -> list[d
             for label, batches in loaders.items()
         }
         for label, results in benchmark.interleave(runs, args.rounds, f'loader {name}').items():
-            seconds, waited = (median(values) for values in zip(*results))
+            seconds, share = (median(values) for values in zip(*results))
             row = dict(model=name, options=options or 'its own', data=label, images_per_s=args.batch_size / seconds)
-            rows.append(row | dict(share_waiting=waited / seconds))
+            rows.append(row | dict(share_waiting=share))
         competitor = loaders = runs = None
         free_memory()
     return rows

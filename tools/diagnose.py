@@ -26,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--images', type=at_least(1), help='at most so many animals of the test set (default: all)')
     parser.add_argument('--json', type=output_file('.json'), metavar='FILE', help='keep the numbers')
+    parser.add_argument('--device', help='such as cuda:1 or cpu (default: the GPU if there is one)')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, help='override settings')
     return parser.parse_args(argv)
 
@@ -47,6 +48,7 @@ import clamp.register  # noqa: F401
 from clamp.checkpoints import load_weights
 from clamp.checks import check_config, read_config
 from clamp.evaluation.named_keypoint_metric import find_hits
+from clamp.inference.device import check_device
 from clamp.models import CLAMPHead, OpenVocabularyHead
 from clamp.visualization import labelled_keypoints
 
@@ -74,7 +76,7 @@ def gradient_shares(model: nn.Module, batches: list[dict]) -> dict[str, dict[str
         for name, gradient in gradients.items():
             reference = gradients['loss_kpt']
             cosine = F.cosine_similarity(gradient, reference, dim=0) if len(gradient) == len(reference) else torch.nan
-            found.setdefault(name, []).append([float(losses[name]), float(gradient.norm()), float(cosine)])
+            found.setdefault(name, []).append([losses[name].item(), gradient.norm().item(), float(cosine)])
     return {name: dict(zip(('value', 'norm', 'cosine'), np.mean(rows, axis=0))) for name, rows in found.items()}
 
 
@@ -122,7 +124,7 @@ def keypoint_hits(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
     hits = {'labelled': labelled}
     for name, each in maps.items():
         places = (
-            peaks(each.float(), size, name != 'score map').numpy() / size * scales[:, None]
+            peaks(each.float().cpu(), size, name != 'score map').numpy() / size * scales[:, None]
             + centres[:, None]
             - 0.5 * scales[:, None]
         )
@@ -161,6 +163,7 @@ def diagnose(args: argparse.Namespace) -> dict:
         load_weights(model, args.checkpoint)
     else:
         model.init_weights()
+    model.to(check_device(args.device))
     for part in ('train', 'test'):
         cfg[f'{part}_dataloader'].update(num_workers=0, persistent_workers=False)
     loader = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))

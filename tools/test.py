@@ -51,6 +51,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     check_model(parser, args.config, args.checkpoint)
+    if args.show_dir and args.launcher != 'none':
+        parser.error('--show-dir: of several processes, one would draw its own share alone; leave --launcher out')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

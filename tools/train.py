@@ -65,7 +65,7 @@ from mmengine.runner import Runner
 import clamp.register  # noqa: F401
 from clamp.checkpoints import check_resumable, check_start, checkpoint_to_resume, read_checkpoint
 from clamp.checks import check_config, check_work_dir, read_config
-from clamp.engine import check_launcher, check_loop, keep_hooks, leave_process_group
+from clamp.engine import check_launcher, check_loop, check_sync_bn, keep_hooks, leave_process_group
 from clamp.models.clip import forget_weights
 
 
@@ -136,6 +136,7 @@ def prepare(args: argparse.Namespace) -> Runner:
         check_resumable(cfg.load_from) if cfg.resume else read_checkpoint(cfg.load_from)
     check_work_dir(cfg.work_dir)
     runner = Runner.from_cfg(cfg)
+    check_sync_bn(runner.model)
     if cfg is not recipe:  # which the work dir keeps: a resumed run's has no weights to begin with, and says resume
         runner.cfg = recipe
         runner.dump_config()

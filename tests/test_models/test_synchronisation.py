@@ -5,7 +5,7 @@ for the GPU itself; it is tried on fake tensors of the CPU, where who waits for 
 import pytest
 import torch
 from mmpose.registry import MODELS
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.test_models.test_clamp_head import estimator, msra_codec, packed_samples
@@ -90,6 +90,17 @@ def test_training_sends_three_tensors_and_waits_for_nothing(model, kind, amp):
     assert {loss.device.type for loss in losses.values()} == {'cuda'}
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     assert precisions == {torch.bfloat16 if amp else torch.float32}
+
+
+def test_names_drawn_for_a_step_are_sent_without_waiting(model, monkeypatch):
+    learner = model.head.prompt_learner
+    encoder, names = learner.text_encoder, ['between the nose and the left eye', 'wing']
+    with unset_fake_temporarily():
+        layout = encoder.layout(encoder.text_cfg, names, encoder.num_context_tokens)
+    monkeypatch.setattr(encoder, 'layout', lambda *args: layout)
+    with Transfers() as transfers:
+        encoder(learner.context, names)
+    assert transfers.seen == [('cpu', 'cuda', tuple(tensor.shape), False) for tensor in layout.values()]
 
 
 @pytest.mark.slow

@@ -98,6 +98,7 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     ('name', 'args', 'message'),
     [
         ('train', [CONFIG, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
+        ('test', [CONFIG, CONFIG, '--show-dir', 'a', '--launcher', 'slurm'], 'would draw its own share alone'),
         ('test', [CONFIG, CONFIG, '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
         ('test', [CONFIG, CONFIG, '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
     ],

@@ -93,7 +93,9 @@ class TextEncoder(nn.Module):
         if names is None:
             return self.encode(context, **{name: getattr(self, name) for name in self.layout_names})
         layout = self.layout(self.text_cfg, names, self.num_context_tokens)
-        return self.encode(context, **{name: tensor.to(context.device) for name, tensor in layout.items()})
+        # non_blocking: in training, names may be drawn anew for each step, which waits for nothing
+        layout = {name: tensor.to(context.device, non_blocking=True) for name, tensor in layout.items()}
+        return self.encode(context, **layout)
 
     def embed_prompts(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Look tokens (K, L) up and put the context after the first special one of each prompt: (K, L, width)."""

@@ -1,7 +1,7 @@
 """Names to tokens, for the tokenizer of any text tower."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import open_clip
 
@@ -28,13 +28,18 @@ def _load_tokenizer(name: str | None, mode: str | None, options: tuple):
     return open_clip.tokenizer.HFTokenizer(name, context_length=length, tokenizer_mode=mode, **dict(options))
 
 
+@lru_cache(maxsize=4096)  # training may draw other names for each step, from some thousands
+def _tokens(tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer([text])[0].tolist())
+
+
 def special_tokens(text_cfg: dict) -> tuple[int, list[int], int]:
     """Return how many special tokens begin a prompt, those that end it, and the one that pads it.
 
     They are what a tokenizer makes of no text: CLIP's [SOT] [EOT], BERT's [CLS] [SEP], T5's </s>.
     """
     tokenizer = load_tokenizer(text_cfg)
-    empty, word = tokenizer(['', 'a']).tolist()
+    empty, word = (list(_tokens(tokenizer, text)) for text in ('', 'a'))
     start = next(i for i in range(len(empty)) if empty[i] != word[i])
     pad = empty[-1]
     after = next(n for n in range(1, len(empty)) if set(empty[start + n :]) == {pad})
@@ -57,8 +62,9 @@ def tokenize(text_cfg: dict, names: Sequence[str], num_context_tokens: int) -> t
         ValueError: If a name is empty, or its prompt has more tokens than the text encoder takes.
     """
     context_length, (start, end, pad) = text_cfg.get('context_length', 77), special_tokens(text_cfg)
-    rows = []
-    for name, row in zip(names, load_tokenizer(text_cfg)(list(names)).tolist()):
+    rows, tokenizer = [], load_tokenizer(text_cfg)
+    for name in names:
+        row = list(_tokens(tokenizer, name))
         words = row[start : next(i for i in range(start, len(row)) if row[i : i + len(end)] == end)]
         others = start + num_context_tokens + len(end)
         if others + len(words) > context_length or not words:
