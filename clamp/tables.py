@@ -15,6 +15,7 @@ row is run once for each of them: it takes the place of ``{fold}`` in ``test`` a
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any
@@ -221,6 +222,14 @@ def statistics(values: list[float]) -> dict:
         'mean': mean(percent) if percent else None,
         'std': stdev(percent) if len(percent) > 1 else None,
     }
+
+
+def as_markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Write lines of cells, the header first, as a Markdown table whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    header, *rows = lines
+    ruled = [header, ['-' * width for width in widths], *rows]
+    return '\n'.join('| ' + ' | '.join(map(str.ljust, line, widths)) + ' |' for line in ruled)
 
 
 def to_markdown(summary: dict) -> str:

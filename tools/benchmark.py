@@ -68,6 +68,7 @@ from mmengine.registry import init_default_scope
 
 import clamp.register
 from clamp import benchmark
+from clamp.tables import as_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPOSE = 'animal_2d_keypoint/topdown_heatmap/ap10k/td-hm_res50_8xb64-210e_ap10k-256x256.py'
@@ -219,9 +220,7 @@ def format_table(rows: list[dict]) -> str:
 
     keys = list(dict.fromkeys(key for row in rows for key in row))
     lines = [[key.replace('_', ' ') for key in keys]] + [[text(row.get(key)) for key in keys] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    lines.insert(1, ['-' * width for width in widths])
-    return '\n'.join('| ' + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths)) + ' |' for line in lines)
+    return as_markdown(lines)
 
 
 def environment(args: argparse.Namespace) -> dict:

@@ -14,7 +14,6 @@ docs/clip_models.md says what the paper's convention counts, and has the table o
 import argparse
 import json
 import math
-from collections.abc import Sequence
 
 from clamp.command_line import Options, at_least, errors_in_one_line, input_file, output_file
 
@@ -62,6 +61,7 @@ from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
 from clamp.models.part_weights import find_text_files
 from clamp.models.text_towers import text_encoder_kind
+from clamp.tables import as_markdown
 
 aten = torch.ops.aten
 TEXT_ENCODER = 'head.prompt_learner.text_encoder'
@@ -223,7 +223,7 @@ def as_table(rows: list[dict]) -> str:
         billions = [f'{count / 1e9:.2f}' for count in row['macs'].values()]
         size = 'x'.join(map(str, row['input_size']))
         cells.append((row['config'], size, *millions[:2], *billions[:2], millions[2], billions[2]))
-    return align(cells)
+    return as_markdown(cells)
 
 
 def as_clip_table(rows: list[dict]) -> str:
@@ -242,14 +242,7 @@ def as_clip_table(rows: list[dict]) -> str:
         if 'reason' in row:
             reasons.setdefault(row['reason'].replace(row['model'], 'MODEL'), []).append(row['model'])
     lines = [f'- {", ".join(models)}: {reason}' for reason, models in reasons.items()]
-    return '\n'.join([align(cells), '', *lines])
-
-
-def align(cells: list[Sequence[str]]) -> str:
-    """Write lines of cells, the header first, as a table in Markdown."""
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    cells.insert(1, ['-' * width for width in widths])
-    return '\n'.join('| ' + ' | '.join(map(str.ljust, line, widths)) + ' |' for line in cells)
+    return '\n'.join([as_markdown(cells), '', *lines])
 
 
 def main(argv: list[str] | None = None) -> None:

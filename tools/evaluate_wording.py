@@ -42,6 +42,7 @@ from clamp.evaluation.wording import WordingEvaluator, other_words, rewordings
 from clamp.keypoint_names import check_names
 from clamp.models import AskedCLAMPHead, OpenVocabularyHead
 from clamp.models.text_towers import check_prompts
+from clamp.tables import as_markdown
 
 COLUMNS = ('coco/AP', 'coco/AR', 'novel/PCK@0.1', 'novel/PCK@0.2', 'base/PCK@0.1', 'base/PCK@0.2')
 
@@ -149,10 +150,10 @@ def best_by_name(results: list[dict], names: list[str]) -> dict[str, float]:
 def format_table(results: dict[str, dict]) -> str:
     """Return the metrics by wording as a Markdown table, in percent."""
     columns = [column for column in COLUMNS if any(column in metrics for metrics in results.values())]
-    lines = [['wording', *columns], ['---'] * (1 + len(columns))]
+    lines = [['wording', *columns]]
     for way, metrics in results.items():
         lines.append([way, *(f'{100 * metrics[column]:.1f}' if column in metrics else '-' for column in columns)])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return as_markdown(lines)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -50,7 +50,7 @@ def test_clamp_asked_for_others_too():
 
 def test_table_by_hand():
     results = {'as trained': {'coco/AP': 0.5, 'nose/PCK@0.1': 0.2}, 'typo': {'coco/AP': 0.4567, 'nose/PCK@0.1': 0.3}}
-    assert tool.format_table(results).splitlines()[2:] == ['| as trained | 50.0 |', '| typo | 45.7 |']
+    assert tool.format_table(results).splitlines()[2:] == ['| as trained | 50.0    |', '| typo       | 45.7    |']
     assert tool.best_by_name(list(results.values()), ['nose', 'tail']) == {'nose/PCK@0.1': 0.3}
 
 
