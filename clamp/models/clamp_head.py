@@ -79,8 +79,8 @@ class CLAMPHead(HeatmapHead):
         self.asked_names: list[str] = self.prompt_learner.keypoint_names  # those of the heatmaps, in their order
         self.spatial_loss = spatial_loss and MODELS.build(spatial_loss)
         self.feature_loss = feature_loss and MODELS.build(feature_loss)
-        if self.spatial_loss:
-            self.upsample = self._build_upsample(upsample, upsample_channels or out_channels, upsample_init_cfg, kwargs)
+        channels = upsample_channels or out_channels
+        self.upsample = spatial_loss and self._build_upsample(upsample, channels, upsample_init_cfg, kwargs)
 
     def _make_deconv_layers(self, in_channels: int, **kwargs) -> nn.Sequential:
         layers = super()._make_deconv_layers(in_channels, **kwargs)
@@ -201,7 +201,7 @@ class CLAMPHead(HeatmapHead):
         """Bring the score map (B, K, H, W) to the size of the target heatmaps (B, K, H', W') (eq. 5)."""
         if self.upsample is not None:
             return self.upsample((score_map,))
-        return upsample(score_map, target)
+        return interpolate(score_map, target)
 
 
 class PaddedDeconvolution(nn.ConvTranspose2d):
@@ -227,7 +227,7 @@ def cosine_similarity(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
         return (products / norms[..., None]).movedim(-1, 1)
 
 
-def upsample(score_map: Tensor, heatmaps: Tensor) -> Tensor:
+def interpolate(score_map: Tensor, heatmaps: Tensor) -> Tensor:
     """Interpolate a score map bilinearly to the size of heatmaps (eq. 5)."""
     return F.interpolate(score_map, size=heatmaps.shape[-2:], mode='bilinear', align_corners=False)
 

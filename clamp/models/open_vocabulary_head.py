@@ -7,7 +7,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..keypoint_names import check_names, mirrored, spell_as
-from .clamp_head import CLAMPHead, upsample
+from .clamp_head import CLAMPHead, interpolate
 from .precision import without_autocast
 
 
@@ -66,7 +66,9 @@ class AskedCLAMPHead(CLAMPHead):
         if names == own:
             return heatmaps
         score_map = self.compute_score_map(feats, names)[0]
-        heatmaps = torch.cat([heatmaps, upsample(score_map, heatmaps).to(heatmaps.dtype)], dim=1)  # (B, K + P, H', W')
+        heatmaps = torch.cat(
+            [heatmaps, interpolate(score_map, heatmaps).to(heatmaps.dtype)], dim=1
+        )  # (B, K + P, H', W')
         return heatmaps[:, [own.index(name) if name in own else len(own) + i for i, name in enumerate(names)]]
 
 
@@ -81,7 +83,7 @@ class OpenVocabularyHead(AskedCLAMPHead):
         score_map   = cosine(image_embeds, text_embeds)                            eq. 3-4
         kernel_p    = V_k                                            of the k-th of the K names
                       softmax(cosine(E_p - m, E_1..K - m) / temperature) V         of another name
-        heatmap_p   = <features, kernel_p> + a upsample(score_map_p) + b
+        heatmap_p   = <features, kernel_p> + a interpolate(score_map_p) + b
 
     V (K, d) are the kernels of the names trained on, as in :class:`CLAMPHead`, E_1..K their prompts, m the mean of
     these. Another name takes of each kernel as much as its prompt is like theirs. Prompts lie close together; without
@@ -151,7 +153,7 @@ class OpenVocabularyHead(AskedCLAMPHead):
             score_map, text_embeds, kernels = score_map[:, places], text_embeds[:, places], kernels[:, places]
         features = HeatmapHead.forward(self, feats)  # (B, d, H', W')
         heatmaps = torch.einsum('bdhw,bpd->bphw', features, kernels)
-        return heatmaps + self.score_map_weight * upsample(score_map, heatmaps) + self.bias, score_map, text_embeds
+        return heatmaps + self.score_map_weight * interpolate(score_map, heatmaps) + self.bias, score_map, text_embeds
 
     def compute_kernels(self, text_embeds: Tensor) -> Tensor:
         """Return the kernels (B, P, d) of prompts (B, P, D), the first K of which are of the K names."""
@@ -194,7 +196,7 @@ class OpenVocabularyHead(AskedCLAMPHead):
         heatmaps, score_map, text_embeds = self._forward(feats, names)
         losses = dict(loss_kpt=self.loss_module(heatmaps, target, weights))
         if self.spatial_loss:
-            losses['loss_spatial'] = self.spatial_loss(upsample(score_map, target), target, weights)
+            losses['loss_spatial'] = self.spatial_loss(interpolate(score_map, target), target, weights)
         if self.feature_loss:
             located = weights * (target.amax((-2, -1)) > 0)  # (B, P)
             losses['loss_feature'] = self.feature_loss(feats[1], text_embeds, keypoints, located)

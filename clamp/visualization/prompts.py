@@ -60,7 +60,7 @@ def check_prompts(head: nn.Module, learned_upsample: bool = False) -> None:
     """
     if not hasattr(head, 'compute_score_map'):
         raise ValueError(f'{type(head).__name__} has no prompts, hence no score maps. Use a config of CLAMP.')
-    if learned_upsample and getattr(head, 'upsample', None) is None:
+    if learned_upsample and head.upsample is None:
         raise ValueError('This model was trained without a learned upsampling of its score map: take the bilinear one.')
     if learned_upsample and head.asked_names != head.prompt_learner.keypoint_names:
         raise ValueError(
