@@ -1,4 +1,4 @@
-"""The checkpoints of a training: written as a whole or not at all, and found again to go on from."""
+"""Checkpoints: read and checked, written as a whole or not at all, and found again to go on from."""
 
 import os
 import os.path as osp

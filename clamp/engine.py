@@ -24,7 +24,7 @@ LAUNCHERS = {
     ),
     'slurm': ('srun (tools/slurm_train.sh)', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
     'mpi': (
-        'mpirun',
+        'mpirun (with -x MASTER_ADDR=HOST)',
         ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK', 'MASTER_ADDR'),
     ),
 }
@@ -57,7 +57,7 @@ def check_launcher(launcher: str) -> None:
     if launcher == 'mpi':
         os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']  # by which MMEngine wraps the model
     rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
-    if launcher == 'pytorch' and 0 < gpus <= rank:
+    if launcher in ('pytorch', 'mpi') and 0 < gpus <= rank:
         raise ValueError(f'There is no GPU for process {rank + 1}: this machine has {gpus}. Start as many processes.')
 
 
@@ -69,7 +69,8 @@ def check_sync_bn(model: nn.Module) -> None:
     Raises:
         ValueError: If another kind was replaced.
     """
-    lost = [name for name, each in model.named_modules() if type(each) is nn.SyncBatchNorm and any(each.children())]
+    norms = {name: each for name, each in model.named_modules() if type(each) is nn.SyncBatchNorm}
+    lost = [name for name, norm in norms.items() if any(type(child) is not nn.Identity for child in norm.children())]
     if lost:
         raise ValueError(
             f'sync_bn has put plain batch norms in the place of {len(lost)} that hold an activation, such as '
@@ -153,9 +154,9 @@ class EpochSeedHook(Hook):
 class CompileHook(Hook):
     """Compile the tensors' part of the training step by ``torch.compile``: the backbone, and the head with its losses.
 
-    Each is one graph. MMEngine's own option ``compile`` takes the whole ``train_step``, which data samples and
-    optimiser break into many. Validation and an epoch's last batch, where it is smaller than the others, are run
-    operator by operator: to compile for them takes longer than they do.
+    Each is one graph, which torch splits for ``DistributedDataParallel``. MMEngine's own option ``compile`` takes the
+    whole ``train_step``, which data samples and optimiser break into many. Validation and an epoch's last batch, where
+    it is smaller than the others, are run operator by operator: to compile for them takes longer than they do.
 
     Args:
         enable (bool): Defaults to False.

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from tqdm.contrib.concurrent import thread_map
 
 Image.MAX_IMAGE_PIXELS = 2**29  # Pillow refuses twice as many, as OpenCV does: an orthophoto is no attack
 ORIENTATION = 0x0112  # of EXIF; from 5 on, the image lies on its side
@@ -89,3 +91,9 @@ def image_size(path: str | os.PathLike) -> tuple[int, int] | None:
             return image.size[::-1] if lies and image.format not in ('TIFF', 'AVIF') else image.size
     except Exception:  # of any kind, as broken files are
         return None
+
+
+def map_images(function: Callable, *arguments: Iterable, desc: str) -> list:
+    """Return what a function returns for each of many images, on up to eight threads, with a bar on a terminal."""
+    threads = min(8, os.cpu_count() or 1)
+    return thread_map(function, *arguments, max_workers=threads, desc=desc, disable=None, leave=False)

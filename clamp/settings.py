@@ -139,7 +139,7 @@ def _settings(node, path: str = '') -> Iterator[tuple[str, object]]:
 
 
 def check_variables(cfg: Config, path: str | None = None, read_below: frozenset[str] = frozenset()) -> None:
-    """Check that the runner, the file itself or one that inherits reads each name that a config and its bases define.
+    """Check that what a config and its bases define is read: by the runner, there, or in a file that inherits.
 
     A file without a base may define what nothing reads, as a config that MMEngine has written beside a checkpoint does;
     but not what looks like a misspelt name.

@@ -10,9 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')  # no test may reach for the network
-os.environ['CUDA_VISIBLE_DEVICES'] = (
-    ''  # bits are the same on CPUs alone, of which processes may be as many as one likes
-)
+os.environ['CUDA_VISIBLE_DEVICES'] = ''  # CPUs alone: the same bits each time, and any number of processes
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # the processes share the cores
 

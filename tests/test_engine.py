@@ -194,14 +194,19 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
 def test_mpi_tells_which_gpu_is_a_process_s_own(monkeypatch):
     for name in engine.LAUNCHERS['mpi'][1]:
         monkeypatch.setenv(name, '3')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
     monkeypatch.setenv('LOCAL_RANK', '0')  # as the tools set it where nobody has
     check_launcher('mpi')
     assert os.environ['LOCAL_RANK'] == '3'
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 3)
+    with pytest.raises(ValueError, match='no GPU for process 4: this machine has 3'):
+        check_launcher('mpi')
 
 
 def test_synchronised_batch_norms_that_lost_their_activation_are_refused():
     plain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
     check_sync_bn(convert_sync_batchnorm(plain, 'torch'))
+    check_sync_bn(convert_sync_batchnorm(nn.ModuleDict(dict(norm=BatchNormAct2d(4, apply_act=False))), 'torch'))
     with pytest.raises(ValueError, match=r'place of 1 that hold an activation, such as norm: .* Take sync_bn out'):
         check_sync_bn(convert_sync_batchnorm(nn.ModuleDict(dict(norm=BatchNormAct2d(4))), 'torch'))
 

@@ -52,7 +52,7 @@ from rich.table import Table
 from torch import nn
 
 import clamp.register  # noqa: F401
-from clamp.checkpoints import load_weights
+from clamp.checkpoints import load_weights, read_checkpoint
 from clamp.checks import read_config
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.datasets.metainfo import dataset_metainfo
@@ -67,6 +67,7 @@ def load_model(args: argparse.Namespace) -> tuple[nn.Module, dict, list[dict]]:
     config, checkpoint = find_model(args.config, args.checkpoint)
     cfg = read_config(config, args.cfg_options)
     init_default_scope('mmpose')
+    read_checkpoint(checkpoint)  # before the model is built
     dataset = cfg.test_dataloader.dataset
     metainfo = dataset_metainfo(dataset)
     model = MODELS.build(cfg.model).eval()

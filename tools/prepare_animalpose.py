@@ -35,10 +35,10 @@ if __name__ == '__main__':
 
 import cv2
 import numpy as np
-from tqdm.contrib.concurrent import thread_map
 
 from clamp.datasets.splits import draw_order
 from clamp.files import write_new
+from clamp.images import map_images
 
 HOMEPAGE = 'https://sites.google.com/view/animal-pose/'
 NEXT_COMMAND = 'python tools/train.py configs/animalpose/clamp_vitb.py'
@@ -142,8 +142,7 @@ def read_image_size(path: Path) -> tuple[int, int] | str:
 def check_images(image_dir: Path, names: list[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Decodes all images; returns {name: (width, height)} of the good ones and {name: what is wrong} of the others."""
     paths = [image_dir / name for name in names]
-    # disable=None: no bar where stderr is not a terminal
-    results = thread_map(read_image_size, paths, max_workers=8, desc='checking images', disable=None, leave=False)
+    results = map_images(read_image_size, paths, desc='checking images')
     sizes = {name: result for name, result in zip(names, results) if not isinstance(result, str)}
     return sizes, {name: result for name, result in zip(names, results) if isinstance(result, str)}
 

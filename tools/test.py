@@ -114,6 +114,7 @@ def load_config(args: argparse.Namespace) -> Config:
     folder_and_name = place.with_suffix('').parts[-2:] if place.suffix == '.py' else [place.resolve().name]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     cfg.load_from = args.checkpoint
+    cfg.sync_bn = None  # of which a test needs nothing: it takes the statistics of the training
     cfg.resume = False  # a config of a resumed training may say so, and MMEngine would take the work dir's checkpoint
     if args.show_dir:
         cfg.default_hooks.visualization.update(enable=True, out_dir=args.show_dir)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm.contrib.concurrent import thread_map
 
-from ..images import image_size, to_rgb
+from ..images import image_size, map_images, to_rgb
 from . import coco, splits
 from .checked_coco import check_use, fill_sizes
 from .names import OPPOSITE, mirrored_words, spell_out, words
@@ -169,7 +168,7 @@ def check_images(part: Part) -> tuple[list[Finding], dict[str, int]]:
     images = part.coco['images']
     paths = [part.img_root / image['file_name'] for image in images]
     sizes = [(image['width'], image['height']) for image in images]
-    read = thread_map(inspect_image, paths, sizes, max_workers=8, desc='checking images', disable=None, leave=False)
+    read = map_images(inspect_image, paths, sizes, desc='checking images')
     cases = defaultdict(list)
     for image, (wrong, _) in zip(images, read):
         cases[wrong].append(image['file_name'])

@@ -10,10 +10,9 @@ from contextvars import ContextVar
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset, base_coco_style_dataset
 from mmpose.evaluation.metrics import coco_metric
-from tqdm.contrib.concurrent import thread_map
 from xtcocotools.coco import COCO
 
-from ..images import image_size
+from ..images import image_size, map_images
 from .coco import read, refuse, tell
 from .coco_entries import Findings
 
@@ -35,7 +34,7 @@ def fill_sizes(images: Iterable[dict], folder: str | os.PathLike) -> Findings:
 def compare_sizes(images: list[dict], folder: str | os.PathLike) -> Findings:
     """Return the images that are of another size than the annotation file says; broken ones are not looked at."""
     paths = [os.path.join(folder, image['file_name']) for image in images]
-    sizes = thread_map(image_size, paths, max_workers=8, desc='reading sizes', disable=None, leave=False)
+    sizes = map_images(image_size, paths, desc='reading sizes')
     pairs = [(image, size, tuple(image[side] for side in SIDES)) for image, size in zip(images, sizes)]
     cases = [f'{image["file_name"]}: {size} and not {said}' for image, size, said in pairs if size and size != said]
     what = 'images are of another size than `width` and `height` say, shown as their EXIF entry turns them'

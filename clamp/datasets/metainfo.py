@@ -38,7 +38,7 @@ def raw_metainfo(dataset: dict) -> dict:
 
 @functools.lru_cache
 def _read_file(path: Path, changed: int) -> dict | None:
-    """Return what a file defines as ``dataset_info``; once for each time of its last change."""
+    """Return what a file defines as ``dataset_info``. It is read again when it has changed, not when a base has."""
     return Config.fromfile(path).to_dict().get('dataset_info')
 
 

@@ -17,9 +17,8 @@ import cv2
 import imagehash
 import numpy as np
 from PIL import Image
-from tqdm.contrib.concurrent import thread_map
 
-from ..images import decode
+from ..images import decode, map_images
 
 SIDE = 384
 FEATURES = 500  # of an image, at most
@@ -88,7 +87,7 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
     Returns:
         tuple[list[Shared], list[str]]: The pairs, and the names of images that cannot be read.
     """
-    found = thread_map(_describe_file, others.values(), max_workers=8, desc='reading images', disable=None, leave=False)
+    found = map_images(_describe_file, others.values(), desc='reading images')
     read = dict(zip(others, found))
     there = {name: found for name, found in read.items() if found is not None}
     broken, shared = [name for name in others if name not in there], []

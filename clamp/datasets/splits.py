@@ -16,7 +16,7 @@ from itertools import chain
 from math import floor
 from typing import NamedTuple
 
-from .coco import check_unique, keypoints_of, refuse
+from .coco import check_unique, keypoint_names, refuse
 
 # Rises whenever the same options on the same source give another file; every manifest records it.
 VERSION = 1
@@ -223,7 +223,7 @@ def check_keypoints(coco: dict, chosen: list[str]) -> list[str]:
     Raises:
         ValueError: If a keypoint is chosen that there is not, or none is, or names and annotations do not fit.
     """
-    names, _ = keypoints_of(coco)
+    names = keypoint_names(coco)
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise ValueError(

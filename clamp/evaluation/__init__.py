@@ -1,1 +1,1 @@
-"""Metrics of keypoints by their names, and keypoints in other words."""
+"""Metrics of keypoints by their names, of other data sets and of identities; keypoints in other words; bootstrap."""

@@ -45,6 +45,9 @@ def test_other_keypoints_become_unlabelled():
     assert [ann['num_keypoints'] for ann in train['annotations']] == [1, 2]
     assert train['categories'] == coco['categories']  # the names keep their places
     assert coco == make_coco()
+    for category in coco['categories']:
+        category['skeleton'] = [[0, 1]]  # COCO counts from 1; nobody asks for it here
+    assert unseen_species.unseen_train(coco, species='cat', keypoints=['tail', 'nose'])[0]['images'] == train['images']
 
 
 @pytest.mark.parametrize(

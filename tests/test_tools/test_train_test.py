@@ -90,7 +90,8 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
     assert [hook.type for hook in own_hooks] == ['SyncBuffersHook', 'EMAHook', 'EpochSeedHook']
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
     test = load_tool('test')
-    tested = test.load_config(test.parse_args([CONFIG, newest, '--cfg-options', 'resume=True']))
+    tested = test.load_config(test.parse_args([CONFIG, newest, '--cfg-options', 'resume=True', 'sync_bn=torch']))
+    assert tested.sync_bn is None
     assert (tested.resume, tested.load_from) == (False, newest)  # not what MMEngine would find in the work dir
 
 
