@@ -214,8 +214,8 @@ def _check_keypoints(coco: dict, num_keypoints: int | None, findings: Findings) 
             ann['num_keypoints'] = labelled
 
 
-def keypoint_names(coco: dict) -> list[str]:
-    """Return the K keypoint names of a file's categories.
+def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
+    """Return the K keypoint names of a file's categories, and its skeleton as pairs of names' numbers from 0.
 
     Raises:
         ValueError: If there are none, or the categories do not have the same.
@@ -230,22 +230,13 @@ def keypoint_names(coco: dict) -> list[str]:
                 f'the categories {first["name"]} and {category["name"]} have different `keypoints`; make a file of '
                 'each, or one list that holds the keypoints of both'
             )
-    return first['keypoints']
-
-
-def keypoints_of(coco: dict) -> tuple[list[str], list[list[int]]]:
-    """Return the K keypoint names of a file's categories, and its skeleton as pairs of names' numbers from 0.
-
-    Raises:
-        ValueError: As :func:`keypoint_names`, or if the skeleton is no such pairs.
-    """
-    names = keypoint_names(coco)
-    first = next(category for category in coco['categories'] if category.get('keypoints'))
     try:
         links = msgspec.convert(first.get('skeleton') or [], list[tuple[int, int]])
     except msgspec.ValidationError as error:
         raise ValueError(f'the `skeleton` of {first["name"]} should be pairs of whole numbers: {error}') from error
     skeleton = [[start - 1, end - 1] for start, end in links]  # COCO counts from 1
-    if not {point for link in skeleton for point in link} <= set(range(len(names))):
-        raise ValueError(f'the `skeleton` of {first["name"]} has numbers outside 1..{len(names)}; COCO counts from 1')
-    return names, skeleton
+    if not {point for link in skeleton for point in link} <= set(range(len(first['keypoints']))):
+        raise ValueError(
+            f'the `skeleton` of {first["name"]} has numbers outside 1..{len(first["keypoints"])}; COCO counts from 1'
+        )
+    return first['keypoints'], skeleton

@@ -87,8 +87,7 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
     Returns:
         tuple[list[Shared], list[str]]: The pairs, and the names of images that cannot be read.
     """
-    found = map_images(_describe_file, others.values(), desc='reading images')
-    read = dict(zip(others, found))
+    read = dict(zip(others, map_images(_describe_file, others.values(), desc='reading images')))
     there = {name: found for name, found in read.items() if found is not None}
     broken, shared = [name for name in others if name not in there], []
     index = Index(there)

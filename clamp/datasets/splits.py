@@ -16,7 +16,7 @@ from itertools import chain
 from math import floor
 from typing import NamedTuple
 
-from .coco import check_unique, keypoint_names, refuse
+from .coco import check_unique, refuse
 
 # Rises whenever the same options on the same source give another file; every manifest records it.
 VERSION = 1
@@ -215,6 +215,14 @@ def check_disjoint(train: dict, test: dict) -> None:
             f'{len(shared)} images would be in both the training and the test part, such as {shared[0]}: '
             'the two annotation files overlap; give disjoint ones'
         )
+
+
+def keypoint_names(coco: dict) -> list[str]:
+    """The names of the keypoints, which must be the same in all categories; empty if these do not tell."""
+    names = coco['categories'][0].get('keypoints') or []
+    if any((category.get('keypoints') or []) != names for category in coco['categories']):
+        raise ValueError('the categories do not have the same `keypoints`')
+    return names
 
 
 def check_keypoints(coco: dict, chosen: list[str]) -> list[str]:

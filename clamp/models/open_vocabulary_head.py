@@ -66,9 +66,8 @@ class AskedCLAMPHead(CLAMPHead):
         if names == own:
             return heatmaps
         score_map = self.compute_score_map(feats, names)[0]
-        heatmaps = torch.cat(
-            [heatmaps, interpolate(score_map, heatmaps).to(heatmaps.dtype)], dim=1
-        )  # (B, K + P, H', W')
+        others = interpolate(score_map, heatmaps).to(heatmaps.dtype)
+        heatmaps = torch.cat([heatmaps, others], dim=1)  # (B, K + P, H', W')
         return heatmaps[:, [own.index(name) if name in own else len(own) + i for i, name in enumerate(names)]]
 
 

@@ -101,15 +101,18 @@ def test_annotations_of_boxes_alone_are_left_out(folder, log):
         (dict(make_coco(), annotations=[]), 'there are no keypoints'),
         (dict(make_coco(), images=[]), 'there are no images'),
         (make_coco(keypoints=[]), 'there are no keypoints'),
-        (make_coco(keypoints=[1, 2]), r'1 times x, y, visibility \(4: annotation 10: 2 numbers'),
+        (make_coco(keypoints=[1, 2]), r'3 times x, y, visibility \(4: annotation 10: 2 numbers'),
         (make_coco(keypoints=[1, 2, -1] * 3), r'0, 1 or 2 \(4: annotation 10: -1'),
         (dict(make_coco(), categories=[dict(id=1, name='a\nb')]), r'without control characters \(1: category 1: name'),
         (dict(make_coco(), categories=[dict(id=1, name='a', keypoints=[1, 2, 3])]), r'keypoints\[0\] is 1'),
     ],
 )
 def test_other_files_are_refused(folder, content, message):
+    path = write(folder, content)
     with pytest.raises(ValueError, match=message):
-        reader.read(write(folder, content))
+        reader.refuse(path, reader.inspect(reader.load(path), num_keypoints=3))
+    with pytest.raises(ValueError, match=r'ann\.json'):
+        reader.read(path)
 
 
 def test_brackets_in_strings_are_no_depth(folder):

@@ -212,6 +212,8 @@ def test_bytes_and_manifest():
         category['name'] = 'fox'  # one of Bovidae, one of Canidae
     manifest = split_sources.manifest('fewshot', options, {'a.json': 'abc'}, 'out.json', part, report)
     assert manifest['species']['fox'] == {'family': 'Bovidae, Canidae', 'annotations': 2, 'images': 2}
+    part['categories'][0]['keypoints'] = None
+    assert splits.keypoint_names(part) == []
 
 
 @pytest.mark.skipif(not SAMPLE.is_file(), reason='needs the AP-10K sample')
