@@ -27,13 +27,30 @@ import clamp.register  # noqa: F401
 MMLogger.get_current_instance()  # now, lest it write for ever into what one test captures
 gc.freeze()  # each data set of MMEngine collects garbage: 0.3 s among the objects of the modules
 config_utils.load = functools.cache(config_utils.load)  # a base of MMPose's has its 149 metafiles parsed, each time
+_file2dict = Config._file2dict
 
 TEXT_CFG = dict(width=32, heads=2, layers=2, context_length=20, vocab_size=49408)
 SIZES = dict(
     vit=dict(embed_dim=24, vision_cfg=dict(layers=2, width=32, head_width=16, patch_size=8, image_size=32)),
     resnet=dict(embed_dim=24, vision_cfg=dict(layers=(1, 1, 1, 1), width=8, head_width=16, image_size=64)),
 )
+CONFIGS = Path(__file__).parents[1] / 'configs'
 NAMES = ['left eye', 'nose', 'right back paw']
+
+
+@functools.cache
+def _parse(path: str, *variables: str | None) -> tuple[dict, str, dict]:
+    return _file2dict(path)
+
+
+def _parse_once(filename: str, *args, **kwargs) -> tuple[dict, str, dict]:
+    """Configs of the repository, with all their bases, are written to disk, rewritten and parsed once a run."""
+    if not Path(filename).resolve().is_relative_to(CONFIGS):
+        return _file2dict(filename, *args, **kwargs)
+    return copy.deepcopy(_parse(os.path.abspath(filename), os.environ.get('FOLD'), os.environ.get('SPLIT_SEED')))
+
+
+Config._file2dict = _parse_once
 
 
 @pytest.fixture(autouse=True)
@@ -58,16 +75,6 @@ def load_tool(name: str) -> ModuleType:
 def slow_except(values: Iterable[str], *quick: str) -> list:
     """Parameters of which some are in the quick suite, and all in the slow one."""
     return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
-
-
-@functools.cache
-def _read(path: Path, fold: str | None) -> Config:
-    return Config.fromfile(path)
-
-
-def read_config_once(path: Path) -> Config:
-    """Read a config of the repository, whose bases take MMEngine a second, once a run; each call has its own copy."""
-    return copy.deepcopy(_read(path, os.environ.get('FOLD')))
 
 
 def tiny_clip(kind: str = 'vit', **kwargs) -> dict:

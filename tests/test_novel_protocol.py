@@ -13,7 +13,7 @@ from clamp.combined_checks import check_evaluator
 from clamp.keypoint_names import mirrored
 from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.tables import read_tables
-from tests.conftest import load_tool, read_config_once
+from tests.conftest import load_tool
 from tests.test_protocols import header_command
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ UNSEEN_WORDS = {'eye', 'eyes', 'knee', 'knees', 'throat', 'withers', 'tail', 'ho
 
 def config(row: dict) -> Config:
     os.environ['FOLD'] = row['fold']
-    cfg = read_config_once(ROOT / row['config'])
+    cfg = Config.fromfile(ROOT / row['config'])
     cfg.merge_from_dict(row.get('options', {}))
     return cfg
 
@@ -77,7 +77,7 @@ def test_what_is_asked_for_is_what_is_measured(row):
     assert [names[other] for other in parse_pose_metainfo(dict(test.metainfo))['flip_indices']] == list(
         map(mirrored, names)
     )
-    everything = read_config_once(ROOT / 'configs/animalpose/clamp_tiny.py').keypoint_names
+    everything = Config.fromfile(ROOT / 'configs/animalpose/clamp_tiny.py').keypoint_names
     assert [everything[place] for place in places] == names
     assert f'data/animalpose/{test.ann_file}' == row['test']
     if not one_hot:

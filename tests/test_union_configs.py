@@ -17,7 +17,7 @@ from clamp.keypoint_names import mirrored
 from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.settings import check_settings, check_variables
 from clamp.tables import ALL_OF, read_tables
-from tests.conftest import load_tool, read_config_once
+from tests.conftest import load_tool
 from tests.test_checks import assert_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ TABLE = TABLES['union']
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_all_that_a_config_says_agrees(path):
-    cfg = read_config_once(path)
+    cfg = Config.fromfile(path)
     check_variables(cfg)
     check_settings(cfg)
     check_sizes(cfg.model)
@@ -55,7 +55,7 @@ def test_all_that_a_config_says_agrees(path):
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_each_keypoint_gets_to_the_place_of_its_name(path):
     """By the keypoints that the data sets' own metainfo names, not by the names in the config."""
-    cfg = read_config_once(path)
+    cfg = Config.fromfile(path)
     own = dict(pets=cfg.get('pets_keypoints'), farm=cfg.get('farm_keypoints'))
     names = cfg.model.head.prompt_learner.keypoint_names
     for part in cfg.train_dataloader.dataset.datasets:
@@ -76,7 +76,7 @@ def test_each_keypoint_gets_to_the_place_of_its_name(path):
 
 
 def test_groups_are_what_each_labelled_and_what_the_other_one_alone_did():
-    cfg = read_config_once(ROOT / 'configs/union/clamp_lite0-minilm_pets-farm.py')
+    cfg = Config.fromfile(ROOT / 'configs/union/clamp_lite0-minilm_pets-farm.py')
     groups = {f'{part}/{m.prefix}': set(m.only) for part, ms in cfg.test_evaluator.metrics.items() for m in ms}
     everything = set(KNOWN['animalpose'])
     for part, other in (('pets', 'farm'), ('farm', 'pets')):
@@ -87,7 +87,7 @@ def test_groups_are_what_each_labelled_and_what_the_other_one_alone_did():
 
 def test_the_generated_animals_keep_their_places_among_the_29_names():
     """By AP-10K's own names of its keypoints, which MMPose's metainfo has."""
-    cfg = read_config_once(ROOT / 'configs/union/clamp_lite0-minilm_demo-animalpose.py')
+    cfg = Config.fromfile(ROOT / 'configs/union/clamp_lite0-minilm_demo-animalpose.py')
     names, metrics = cfg.model.head.prompt_learner.keypoint_names, cfg.test_evaluator.metrics
     assert len(names) == len(set(names)) == 29
     told = {}
@@ -115,7 +115,7 @@ def test_the_commands_of_the_table_are_those_of_the_header():
     commands = [shlex.split(line)[2:] for line in script.splitlines() if line.startswith('# python')]
     assert commands == [shlex.split(command) for command in TABLE['rows'][0]['make']]
     kept = [dict(pair.split('=') for pair in words if '=' in pair) for words in commands[:2]]
-    cfg = read_config_once(ROOT / 'configs/union/clamp_lite0-minilm_pets-farm.py')
+    cfg = Config.fromfile(ROOT / 'configs/union/clamp_lite0-minilm_pets-farm.py')
     assert [list(names.values()) for names in kept] == [cfg.pets_keypoints, cfg.farm_keypoints]
     originals = [info['name'] for info in cfg.tested_on.pets.metainfo.keypoint_info.values()]
     name_of = dict(zip(originals, KNOWN['animalpose']))
@@ -127,12 +127,12 @@ def test_the_tables_have_a_row_a_config():
     rows = TABLE['rows'] + TABLES['union-demo']['rows']
     assert {ROOT / row['config'] for row in rows} == set(LEAVES)
     for row in rows:
-        dataset = read_config_once(ROOT / row['config']).test_dataloader.dataset
+        dataset = Config.fromfile(ROOT / row['config']).test_dataloader.dataset
         assert row['test'] == ALL_OF.join(part.data_root + part.ann_file for part in dataset.datasets)
 
 
 def union() -> Config:
-    return read_config_once(ROOT / 'configs/union/openvocab_lite0-minilm_pets-farm.py')
+    return Config.fromfile(ROOT / 'configs/union/openvocab_lite0-minilm_pets-farm.py')
 
 
 def test_configs_that_do_not_fit_together_are_one_error():

@@ -6,7 +6,6 @@ from mmengine.config import Config
 from clamp.checks import read_file
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.datasets.metainfo import annotation_path, dataset_metainfo, raw_metainfo
-from tests.conftest import slow_except
 
 ROOT = Path(__file__).parents[2]
 SIX_PAIRS = [f'{side} {part}' for part in ('eye', 'ear', 'paw', 'knee', 'hip', 'horn') for side in ('left', 'right')]
@@ -22,10 +21,8 @@ def test_keypoints_of_a_config_that_mmengine_wrote_are_in_their_order(tmp_path):
     assert dataset_metainfo(read)['flip_indices'] == [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]
 
 
-NOVEL = 'animalpose/openvocab_lite0-minilm_novel'
-
-
-@pytest.mark.parametrize('leaf', slow_except([NOVEL, 'union/clamp_lite0-minilm_pets-farm'], NOVEL))
+@pytest.mark.slow
+@pytest.mark.parametrize('leaf', ['animalpose/openvocab_lite0-minilm_novel', 'union/clamp_lite0-minilm_pets-farm'])
 def test_a_training_by_its_written_config_mirrors_the_same_keypoints(leaf, tmp_path):
     cfg = read_file(ROOT / f'configs/{leaf}.py')
     Config({split: cfg[split] for split in ('train_dataloader', 'test_dataloader')}).dump(tmp_path / 'config.py')

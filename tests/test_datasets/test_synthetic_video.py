@@ -7,6 +7,7 @@ import pytest
 from clamp.datasets.synthetic.video import SIZE, generate_video, write_video
 
 
+@pytest.mark.slow
 def test_two_animals_walk_and_cross():
     frames = list(generate_video(0, 130))
     assert all(image.shape == (SIZE[1], SIZE[0], 3) and image.dtype == np.uint8 for image, _ in frames)

@@ -14,7 +14,7 @@ from PIL import Image
 from clamp.combined_checks import check_evaluator, check_parts
 from clamp.datasets.new_dataset import make_metainfo
 from clamp.evaluation.cross_dataset import canonical_names, measure_on
-from tests.conftest import load_tool, read_config_once
+from tests.conftest import load_tool
 
 ROOT = Path(__file__).parents[2]
 COMMON = ['left eye', 'right eye', 'nose', 'tail base'] + [
@@ -24,7 +24,7 @@ MICE = ['tail_tip', 'snout', 'eyeR', 'eyeL', 'implant']  # three of which AP-10K
 
 
 def demo() -> Config:
-    return read_config_once(ROOT / 'configs/demo/clamp_tiny.py')
+    return Config.fromfile(ROOT / 'configs/demo/clamp_tiny.py')
 
 
 def mice(tmp_path: Path) -> Config:
@@ -51,7 +51,7 @@ def mice(tmp_path: Path) -> Config:
 
 
 def test_known_data_sets_have_eight_keypoints_in_common():
-    cfg, other = demo(), read_config_once(ROOT / 'configs/animalpose/clamp_tiny.py')
+    cfg, other = demo(), Config.fromfile(ROOT / 'configs/animalpose/clamp_tiny.py')
     assert sorted(measure_on(cfg, other)) == sorted(COMMON)
     dataset = cfg.test_dataloader.dataset
     check_parts(dataset)
@@ -103,10 +103,10 @@ def test_what_cannot_be_measured_is_one_error(tmp_path, monkeypatch):
         measure_on(demo(), other)
     union = str(ROOT / 'configs/union/clamp_lite0-minilm_pets.py')
     with pytest.raises(ValueError, match=r'clamp_lite0-minilm_pets\.py combines data sets: name a config of one'):
-        measure_on(demo(), read_config_once(union))
+        measure_on(demo(), Config.fromfile(union))
     some = ROOT / 'configs/animalpose/clamp_lite0-minilm_novel.py'
     with pytest.raises(ValueError, match=r'minilm_novel\.py takes some of its keypoints: name the config'):
-        measure_on(demo(), read_config_once(some))
+        measure_on(demo(), Config.fromfile(some))
     monkeypatch.setenv('LOCAL_RANK', '0')
     config, test = str(ROOT / 'configs/demo/clamp_tiny.py'), load_tool('test')
     for arguments, message in (

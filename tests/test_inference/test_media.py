@@ -92,6 +92,7 @@ def test_the_size_is_that_of_the_image_as_it_is_read(tmp_path, ending):
     assert image_size(tmp_path / f'a.{ending}') == (width, height)
 
 
+@pytest.mark.slow
 def test_an_image_of_200_megapixels_has_a_size(tmp_path):
     Image.new('1', (10000, 20000)).save(tmp_path / 'a.png')
     assert image_size(tmp_path / 'a.png') == (10000, 20000)

@@ -43,7 +43,7 @@ def estimator_of(kind: str, folder) -> torch.nn.Module:
     )
 
 
-@pytest.fixture(params=slow_except(KINDS, 'efficientnet', 'siglip'))
+@pytest.fixture(params=slow_except(KINDS, 'efficientnet'))
 def kind(request) -> str:
     return request.param
 
