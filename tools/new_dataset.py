@@ -67,13 +67,7 @@ from clamp.checks import check_config, check_data
 from clamp.datasets import audit, coco, splits
 from clamp.datasets.checked_coco import check_use, fill_sizes
 from clamp.datasets.names import readable, spell_out, words
-from clamp.datasets.new_dataset import (
-    SIGMA,
-    hold_out,
-    known_keypoints,
-    make_metainfo,
-    sides_of,
-)
+from clamp.datasets.new_dataset import SIGMA, known_keypoints, make_metainfo, sides_of
 from clamp.datasets.vocabulary import differences, near, propose
 from clamp.files import check_printable, write_new
 from clamp.formats.deeplabcut import read_project
@@ -212,7 +206,11 @@ def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
         raise FileNotFoundError('There is no configs/_base_ here: run this in the folder of the repository.')
     as_coco(args)
     source = coco.read(args.ann)
-    train, val = (source, coco.read(args.val)) if args.val else hold_out(source, args.val_fraction, args.seed)
+    if args.val:
+        train, val = source, coco.read(args.val)
+    else:
+        held = dict(percent=100 * args.val_fraction, seed=args.seed)
+        train, val = (splits.holdout(source, **held, part=part)[0] for part in ('train', 'val'))
     names, skeleton = coco.keypoints_of(train)
     if coco.keypoints_of(val)[0] != names:
         raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')

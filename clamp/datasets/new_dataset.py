@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..files import check_printable
-from . import splits
 from .metainfo import known_metainfo
 from .names import OPPOSITE, mirrored_words, spell_out, words
 
@@ -119,21 +118,4 @@ def make_metainfo(
         skeleton_info=links,
         joint_weights=[1.0] * len(names),
         sigmas=[sigma for sigma, _ in known],
-    )
-
-
-def hold_out(coco: dict, share: float, seed: int) -> tuple[dict, dict]:
-    """Split a data set by images into the part to train on and a ``share`` of the images to validate on.
-
-    Raises:
-        ValueError: If one of the two would be empty.
-    """
-    images = {ann['image_id'] for ann in coco['annotations'] if splits.is_trainable(ann)}
-    number = round(share * len(images))
-    if not 0 < number < len(images):
-        raise ValueError(f'{share:g} of {len(images)} images is {number}: nothing to train on or to validate on')
-    held = set(splits.draw_order(images, seed)[:number])
-    return tuple(
-        splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] in chosen})
-        for chosen in (images - held, held)
     )

@@ -5,7 +5,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from clamp.datasets.coco import keypoints_of, read
 from clamp.datasets.names import readable
-from clamp.datasets.new_dataset import hold_out, make_metainfo, swaps_of
+from clamp.datasets.new_dataset import make_metainfo, swaps_of
 
 NAMES = ['left_eye', 'right_eye', 'snout']
 
@@ -113,15 +113,3 @@ def test_what_the_metric_needs_is_filled_in_and_nothing_else_is_changed(tmp_path
 def test_other_files_are_refused(content, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         keypoints_of(read(write(tmp_path, content)))
-
-
-def test_held_out_images_are_the_seeds_and_no_others():
-    train, val = hold_out(coco(), 0.5, seed=0)
-    ids = [[image['id'] for image in part['images']] for part in (train, val)]
-    assert sorted(ids[0] + ids[1]) == [0, 1, 2, 3]
-    assert len(ids[1]) == 2
-    assert [ann['image_id'] for ann in val['annotations']] == ids[1]
-    assert hold_out(coco(), 0.5, seed=0) == (train, val)
-    assert any(hold_out(coco(), 0.5, seed=seed) != (train, val) for seed in range(1, 5))
-    with pytest.raises(ValueError, match=r'0\.1 of 4 images is 0'):
-        hold_out(coco(), 0.1, seed=0)
