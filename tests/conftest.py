@@ -45,9 +45,10 @@ def _parse(path: str, *variables: str | None) -> tuple[dict, str, dict]:
 
 def _parse_once(filename: str, *args, **kwargs) -> tuple[dict, str, dict]:
     """Configs of the repository, with all their bases, are written to disk, rewritten and parsed once a run."""
-    if not Path(filename).resolve().is_relative_to(CONFIGS):
+    path = Path(filename).resolve()
+    if not path.is_relative_to(CONFIGS):
         return _file2dict(filename, *args, **kwargs)
-    return copy.deepcopy(_parse(os.path.abspath(filename), os.environ.get('FOLD'), os.environ.get('SPLIT_SEED')))
+    return copy.deepcopy(_parse(str(path), os.environ.get('FOLD'), os.environ.get('SPLIT_SEED')))
 
 
 Config._file2dict = _parse_once
@@ -70,6 +71,15 @@ def load_tool(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def link_configs(folder: Path) -> None:
+    """Put what ``tools/new_dataset.py`` reads of the repository's configs into a folder that it can write to."""
+    datasets = Path('_base_/datasets')  # where it writes one more
+    (folder / 'configs' / datasets).mkdir(parents=True)
+    parts = [datasets / path.name for path in (CONFIGS / datasets).glob('*.py')]
+    for part in (*parts, 'animalpose', '_base_/models', '_base_/schedules', '_base_/default_runtime.py'):
+        (folder / 'configs' / part).symlink_to(CONFIGS / part)
 
 
 def slow_except(values: Iterable[str], *quick: str) -> list:

@@ -5,7 +5,6 @@ import contextlib
 import copy
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,10 +14,8 @@ import pytest
 from clamp.checks import check_data
 from clamp.datasets import coco as reader
 from clamp.inference.sources import CocoBoxes
-from tests.conftest import load_tool, slow_except
+from tests.conftest import link_configs, load_tool, slow_except
 from tests.test_datasets.conftest import average_precision, config, make_coco, write
-
-REPOSITORY = Path(__file__).parents[2]
 
 MISSING = object()
 NAN, INFINITY = float('nan'), float('inf')
@@ -161,8 +158,7 @@ def place(folder, log, monkeypatch):
     """The folder with what the tools need beside the annotations, and the AP of the file before it is changed."""
     (folder / 'config.py').write_text(CONFIG.format(dataset=config(folder)))
     (folder / 'metainfo.py').write_text(f'dataset_info = {config(folder)["metainfo"]!r}')
-    for name in ('_base_', 'animalpose'):
-        shutil.copytree(REPOSITORY / 'configs' / name, folder / 'configs' / name)
+    link_configs(folder)
     monkeypatch.chdir(folder)
     write(folder, make_coco())
     return folder, log, average_precision(folder)

@@ -8,17 +8,14 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
-from tests.conftest import load_tool
+from tests.conftest import link_configs, load_tool
 from tests.test_datasets.test_new_dataset import NAMES, coco
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with this repository's configs, and a data set of four images of noise beside it."""
-    for folder in ('_base_', 'animalpose'):
-        shutil.copytree(REPOSITORY / 'configs' / folder, tmp_path / 'configs' / folder)
+    link_configs(tmp_path)
     (tmp_path / 'mice/images').mkdir(parents=True)
     random = np.random.default_rng(0)
     for i in range(4):
