@@ -59,6 +59,8 @@ def test_the_newest_that_can_be_read_is_found(folder):
     cut(folder / 'epoch_10.pth')
     (folder / 'epoch_13.pth').mkdir()
     assert newest_checkpoint(folder) == (9, folder / 'epoch_9.pth')
+    save(folder / 'iter_40.pth')
+    assert newest_checkpoint(folder) == (40, folder / 'iter_40.pth')
     assert newest_checkpoint(folder / 'nothing') == (0, None)
 
 
@@ -237,6 +239,19 @@ def test_the_best_of_another_folder_is_not_removed(tmp_path):
     keeper._save_best_checkpoint(runner, {'coco/AP': 0.2})
     assert other.is_file()
     assert (tmp_path / 'b/best_coco_AP_epoch_0.pth').is_file()
+
+
+def test_the_best_of_several_metrics_in_another_folder_are_not_removed(tmp_path):
+    names = ['coco/AP', 'coco/AR']
+    others = [save(tmp_path / f'a/best_{name.replace("/", "_")}_epoch_1.pth') for name in names]
+    (tmp_path / 'b').mkdir()
+    keeper = hook(save_best=names)
+    best = {f'best_ckpt_{name}': str(path) for name, path in zip(names, others)}
+    runner = FakeRunner(tmp_path / 'b', **best, **{f'best_score_{name}': 0.1 for name in names})
+    keeper.before_train(runner)
+    keeper._save_best_checkpoint(runner, {'coco/AP': 0.2, 'coco/AR': 0.05})
+    assert all(path.is_file() for path in others)
+    assert sorted(path.name for path in (tmp_path / 'b').glob('*.pth')) == ['best_coco_AP_epoch_0.pth']
 
 
 @pytest.mark.parametrize(('epoch', 'validations'), [(0, 0), (1, 0), (2, 1), (3, 0), (4, 1), (5, 1)])

@@ -142,19 +142,19 @@ def test_four_processes_see_all_images_once_and_draw_differently(diff_rank_seed,
         sampler.rank, sampler.world_size, sampler.num_samples = rank, 4, 250
         runner = SimpleNamespace(
             seed=7 + diff_rank_seed * rank,  # as MMEngine's set_random_seed returns it
-            epoch=2,
             _randomness_cfg=dict(seed=None, diff_rank_seed=diff_rank_seed),
             train_dataloader=SimpleNamespace(sampler=sampler),
         )
         hook = EpochSeedHook()
         hook.before_train(runner)
-        hook.before_train_iter(runner, 0)
         seen += [int(index) for index in sampler]
-        seeds.add(torch.initial_seed())
-        hook.before_train_iter(runner, 1)
-        assert torch.initial_seed() in seeds
+        for runner.epoch in (2, 3):
+            hook.before_train_iter(runner, 0)
+            seeds.add(seed := torch.initial_seed())
+            hook.before_train_iter(runner, 1)
+            assert torch.initial_seed() == seed
     assert sorted(seen) == list(range(1000))
-    assert len(seeds) == 4
+    assert len(seeds) == 8  # of four processes in two epochs
 
 
 def test_a_resumed_training_by_iterations_draws_differently_in_each_process(monkeypatch):

@@ -17,6 +17,7 @@ from clamp.models.clamp_head import keypoint_fractions
 from clamp.visualization import SIDE_COLOURS, crop_animal, draw_names, draw_pose, keypoint_sides
 from clamp.visualization.figures import overlay_score_map, plot_poses, plot_similarity, save_figure
 from clamp.visualization.hook import ScoreMapHook
+from clamp.visualization.identity import COLOURS, draw_identity
 from clamp.visualization.prompts import mean_similarity, view_prompts
 from tests.conftest import NAMES, tiny_clip, tiny_head
 
@@ -38,15 +39,27 @@ def test_sides_follow_from_pairs_and_names(names):
 def test_ap10k_and_animalpose_know_their_sides():
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-    for name, number in (('AP10KDataset', 6), ('AnimalPoseDataset', 8)):
+    for name, number in (('AP10KDataset', 7), ('AnimalPoseDataset', 8)):
         metainfo = parse_pose_metainfo(dict(DATASETS.get(name).METAINFO))
         sides = keypoint_sides(metainfo)
         assert [sides[index] for index in metainfo['flip_indices']] == [
             {'left': 'right', 'right': 'left', 'middle': 'middle'}[side] for side in sides
         ]
         lefts = [metainfo['keypoint_id2name'][index] for index, side in enumerate(sides) if side == 'left']
-        assert len(lefts) > number - 1
+        assert len(lefts) == number
         assert all(left.startswith('L_') for left in lefts)
+
+
+def test_an_identity_is_a_box_a_number_and_the_way_it_came():
+    image = np.full((64, 64, 3), 100, np.uint8)
+    drawn = draw_identity(image, np.array([20, 20, 10, 30]), 7, [np.array([5, 60]), np.array([15, 60])])
+    assert (image == 100).all()
+    colour = COLOURS[2]  # the sixth is the first again
+    assert {tuple(drawn[y, x]) for x, y in ((20, 50), (30, 50), (25, 50), (20, 40), (30, 40))} == {colour}
+    np.testing.assert_allclose(drawn[60, 10], colour, atol=15)  # between the two places, its edges smooth
+    assert tuple(drawn[40, 25]) == (100, 100, 100)  # inside of the box
+    assert (drawn[8:20, 20:30] == 0).all(-1).any()  # the number, black, above the box
+    assert (draw_identity(image, np.array([20, 20, 10, 30]), 7)[55:] == 100).all()
 
 
 def test_a_pose_is_drawn_where_and_as_it_is():

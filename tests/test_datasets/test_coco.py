@@ -121,11 +121,13 @@ def test_brackets_in_strings_are_no_depth(folder):
 
 
 def test_byte_order_mark(folder, log):
+    write(folder, make_coco())
+    without = average_precision(folder)
     path = write(folder, b'\xef\xbb\xbf' + json.dumps(make_coco()).encode())
     assert reader.read(path) == make_coco()
     assert 'byte-order mark' in log[0]
     assert len(DATASETS.build(config(folder))) == 4
-    assert average_precision(folder) == pytest.approx(average_precision(folder))
+    assert average_precision(folder) == without
 
 
 def test_coordinates_of_unlabelled_keypoints_never_reach_mmpose(folder):

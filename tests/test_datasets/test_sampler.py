@@ -25,7 +25,7 @@ def test_indices_are_those_of_mmengine_and_carry_seed_epoch_and_index():
 
 def test_an_index_reaches_a_worker_with_its_seed():
     index = pickle.loads(pickle.dumps(SeededIndex(7, (1, 2, 7))))
-    assert (index, index.seed, ['a'] * 7 + ['b']) == (7, (1, 2, 7), ['a'] * 7 + ['b'])
+    assert (index, index.seed) == (7, (1, 2, 7))
     assert [10, 11][SeededIndex(1, (0,))] == 11
 
 

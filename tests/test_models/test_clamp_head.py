@@ -202,3 +202,9 @@ def test_the_upsampling_starts_as_torch_starts_it():
     head.init_weights()
     assert head.upsample.final_layer.weight.abs().max() > 0.05
     assert head.final_layer.weight.abs().max() < 0.01
+
+
+def test_the_upsampling_starts_as_it_is_told_to():
+    head = MODELS.build(tiny_head(upsample_init_cfg=dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=1e-3)))
+    head.init_weights()
+    assert 0 < max(parameter.abs().max() for parameter in head.upsample.final_layer.parameters()) < 0.01

@@ -53,7 +53,7 @@ def test_a_keypoint_is_no_word_for_what_is_not_there():
         prepare(absent=dict(words=['wing', 'nose']))
 
 
-def test_pairs_are_drawn_for_each_step():
+def test_pairs_and_words_are_drawn_for_each_step():
     assert len(prepare(auxiliary={})[0]) == 4 + 6  # all pairs of four
     torch.manual_seed(1)
     drawn = [prepare(auxiliary=dict(number=2))[0][4:] for _ in range(20)]
@@ -61,6 +61,8 @@ def test_pairs_are_drawn_for_each_step():
     assert [prepare(auxiliary=dict(number=2))[0][4:] for _ in range(20)] == drawn
     assert len({tuple(texts) for texts in drawn}) > 5
     assert {len(set(texts)) for texts in drawn} == {2}
+    words = [prepare(absent=dict(words=['wing', 'fin', 'trunk'], number=1))[0][4:] for _ in range(20)]
+    assert {tuple(texts) for texts in words} == {('wing',), ('fin',), ('trunk',)}
 
 
 def test_what_is_not_there():

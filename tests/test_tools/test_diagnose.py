@@ -3,13 +3,16 @@
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 
 from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
@@ -37,6 +40,50 @@ def test_peaks_by_hand():
     heatmap[0, 0, 2, 5] = 1.0
     assert peaks(heatmap, (32, 32), True).tolist() == [[[20, 8]]]
     assert peaks(heatmap, (28, 28), True).tolist() == [[[17.5, 7]]]  # as ViT-L's 224 / 64: 3.5 pixels a cell
+
+
+def test_gradients_by_hand():
+    trunk = torch.nn.ParameterDict(dict(weight=torch.nn.Parameter(torch.ones(2))))
+
+    def loss(**_) -> dict:
+        first, second = trunk.weight
+        return dict(loss_kpt=3 * first, loss_spatial=-2 * first, loss_feature=4 * second)
+
+    model = SimpleNamespace(backbone=trunk, loss=loss, data_preprocessor=lambda batch, training: {})
+    found = load_tool('diagnose').gradient_shares(model, [{}, {}])
+    assert {name: tuple(row.values()) for name, row in found.items()} == dict(
+        loss_kpt=(3, 3, 1), loss_spatial=(-2, 2, -1), loss_feature=(4, 4, 0)
+    )
+
+
+def test_hits_by_hand():
+    """Within a tenth of the longer side of the box, 100 pixels: 9 of them are a hit, 11 are not."""
+    peak = torch.zeros(1, 3, 8, 8)
+    peak[..., 2, 5] = 1.0  # of 4 pixels a cell: x = 20, y = 8
+
+    class Head:
+        def compute_score_map(self, feats):
+            return peak, None
+
+        def forward(self, feats):
+            return peak if self.compute_score_map(feats)[0].any() else peak.flip(-1)  # then x = 8
+
+    sample = PoseDataSample(
+        metainfo=dict(input_size=(32, 32), input_center=np.array([16, 16]), input_scale=np.array([32, 32])),
+        gt_instances=InstanceData(
+            keypoints=np.array([[[29.0, 8.0], [31.0, 8.0], [20.0, 8.0]]]),
+            keypoints_visible=np.array([[1.0, 1.0, 0.0]]),
+            bboxes=np.array([[0.0, 0.0, 50.0, 100.0]]),
+        ),
+    )
+    model = SimpleNamespace(head=Head(), data_preprocessor=lambda batch: batch, extract_feat=lambda inputs: None)
+    hits = load_tool('diagnose').keypoint_hits(model, dict(inputs=None, data_samples=[sample]))
+    assert {name: each[0].tolist() for name, each in hits.items()} == {
+        'labelled': [True, True, False],
+        'score map': [True, True, False],  # the middle of a cell: x = 21.5, y = 9.5, and so 9.6 from the second
+        'heatmap': [True, False, False],
+        'heatmap, score map zeroed': [False, False, False],
+    }
 
 
 @pytest.mark.slow

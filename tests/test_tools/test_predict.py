@@ -199,12 +199,42 @@ def test_many_score_maps_fit_into_a_video(tool):
     assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['nose'] * 40).shape[1] <= 8191
 
 
+@pytest.mark.parametrize(('option', 'weights'), [(['--detector'], None), (['--detector', 'mine'], 'mine')])
+def test_boxes_are_a_detectors(option, weights, tool, inputs, tmp_path, monkeypatch):
+    class Detector:
+        def __init__(self, path, device):
+            assert (path, device) == (weights, 'cpu')
+            self.seen = 0
+
+        def __call__(self, image):
+            self.seen += 1
+            return np.array([[4.0, 5, 10, 20], [30, 5, 20, 20]])[: 2 * (self.seen % 2)]  # none in every other frame
+
+    monkeypatch.setattr('clamp.inference.detection.AnimalDetector', Detector)
+    run(tool, inputs, tmp_path / 'out', '--device', 'cpu', *option)
+    results = json.loads((tmp_path / 'out/predictions.json').read_text())
+    found = [(one['file_name'], one['frame'], one['bbox']) for one in results]
+    boxes = [[4, 5, 10, 20], [30, 5, 20, 20]]
+    assert found == [(*at, box) for at in (('a.png', None), ('c.png', None), ('v.avi', 1)) for box in boxes]
+    assert {path.name for path in (tmp_path / 'out/poses').iterdir()} == {'a.png', 'b.png', 'c.png', 'v.avi.mp4'}
+
+
 def test_identities_are_in_the_tables_of_a_video_and_not_of_images(tool, inputs, tmp_path):
     run(tool, inputs, tmp_path / 'out', '--track', '--smooth', '--no-pictures')
     results = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert [one.get('track_id') for one in results] == [None, None, None, 1, 1, 1]
     assert [row[2] for row in read_csv(tmp_path / 'out/predictions.csv')[1::17]] == ['0', '0', '0', '1', '1', '1']
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'predictions.json', 'predictions.csv'}
+
+
+def test_pictures_of_a_tracked_video_show_who_came_which_way(tool, inputs, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        'clamp.inference.writing.draw_identity',
+        lambda image, box, number, trail: drawn.append((number, [place.tolist() for place in trail])) or image,
+    )
+    run(tool, inputs, tmp_path / 'out', '--track')
+    assert drawn == [(1, [[30, 20]] * frames) for frames in (1, 2, 3)]  # of the video alone; the box is the image
 
 
 def test_a_marked_animal_is_followed(tool, inputs, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,9 @@ def test_a_resumed_training_needs_no_clip_file(monkeypatch):
         assert model.head.prompt_learner.text_encoder.pretrained == pretrained
 
 
-def test_options_reach_the_config(monkeypatch, tmp_path):
+@pytest.fixture
+def config_of(monkeypatch, tmp_path) -> Callable[..., Config]:
+    """The config that ``tools/train.py`` trains with by a command line, in a work dir of its own."""
     monkeypatch.setenv('LOCAL_RANK', '0')
     train = load_tool('train')
 
@@ -67,32 +70,69 @@ def test_options_reach_the_config(monkeypatch, tmp_path):
         parsed = train.parse_args([CONFIG, '--work-dir', str(tmp_path), *args])
         return train.to_resume(train.load_config(parsed), parsed.resume)
 
-    assert not config().resume
-    assert config().work_dir == str(tmp_path)
-    resumed = config('--resume', 'epoch_3.pth')
+    return config
+
+
+def test_resume_takes_the_newest_of_the_work_dir_or_the_one_named(config_of, tmp_path):
+    assert not config_of().resume
+    resumed = config_of('--resume', 'epoch_3.pth')
     assert (resumed.resume, resumed.load_from) == (True, 'epoch_3.pth')
     (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/elsewhere.pth')  # of a folder that was copied
-    anew = config('--resume')
+    anew = config_of('--resume')
     assert (anew.resume, anew.load_from) == (False, None)  # nothing there yet; MMEngine must not look either
     newest = str(tmp_path / 'epoch_4.pth')
     torch.save(dict(state_dict={}), newest)
-    assert config('--resume').load_from == config('--resume', str(tmp_path)).load_from == newest
-    assert config('--cfg-options', 'resume=True').load_from == newest
-    assert config('--auto-scale-lr').auto_scale_lr.enable
-    assert config('--no-validate').val_dataloader is None
-    assert config('--amp').optim_wrapper.type == 'BFloat16OptimWrapper'
-    assert [config(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
-    drawn = [str(NOVEL), '--compile', '--cfg-options', 'model.data_preprocessor.auxiliary.number=1']
-    with pytest.raises(ValueError, match='--compile is for the K names alone'):
-        train.load_config(train.parse_args(drawn))
-    assert config('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
-    own_hooks = config('--cfg-options', 'custom_hooks.0.type=EMAHook').custom_hooks
-    assert [hook.type for hook in own_hooks] == ['SyncBuffersHook', 'EMAHook', 'EpochSeedHook']
+    assert config_of('--resume').load_from == config_of('--resume', str(tmp_path)).load_from == newest
+    assert config_of('--cfg-options', 'resume=True').load_from == newest
+
+
+def test_a_test_does_not_resume(monkeypatch, tmp_path):
+    """Nor does it take what MMEngine would find in the work dir."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    test, path = load_tool('test'), str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict={}), path)
+    tested = test.load_config(test.parse_args([CONFIG, path, '--cfg-options', 'resume=True', 'sync_bn=torch']))
+    assert (tested.resume, tested.load_from, tested.sync_bn) == (False, path, None)
+
+
+def test_the_work_dir_is_named_by_the_option_or_the_config(config_of, tmp_path):
+    assert config_of().work_dir == str(tmp_path)
+    train = load_tool('train')
     assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
-    test = load_tool('test')
-    tested = test.load_config(test.parse_args([CONFIG, newest, '--cfg-options', 'resume=True', 'sync_bn=torch']))
-    assert tested.sync_bn is None
-    assert (tested.resume, tested.load_from) == (False, newest)  # not what MMEngine would find in the work dir
+
+
+def test_switches_reach_the_config(config_of):
+    assert config_of('--auto-scale-lr').auto_scale_lr.enable
+    assert config_of('--no-validate').val_dataloader is None
+    assert [config_of(*args).default_hooks.compile.enable for args in ([], ['--compile'])] == [False, True]
+    assert config_of('--cfg-options', 'train_cfg.max_epochs=2').train_cfg.max_epochs == 2
+    shown = config_of('--show-dir', 'shown').default_hooks.visualization
+    assert (shown.enable, shown.out_dir) == (True, 'shown')
+    own_hooks = config_of('--cfg-options', 'custom_hooks.0.type=EMAHook').custom_hooks
+    assert [hook.type for hook in own_hooks] == ['SyncBuffersHook', 'EMAHook', 'EpochSeedHook']
+
+
+@pytest.mark.parametrize(
+    ('is_there', 'has_bfloat16', 'wrapper'),
+    [(False, False, 'BFloat16OptimWrapper'), (True, True, 'BFloat16OptimWrapper'), (True, False, 'AmpOptimWrapper')],
+)
+def test_amp_is_float16_on_a_gpu_without_bfloat16(is_there, has_bfloat16, wrapper, config_of, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: is_there)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda including_emulation: has_bfloat16)
+    assert config_of('--amp').optim_wrapper.type == wrapper
+
+
+@pytest.mark.parametrize(
+    ('config', 'options', 'message'),
+    [
+        (NOVEL, ['--compile', '--cfg-options', 'model.data_preprocessor.auxiliary.number=1'], 'for the K names alone'),
+        (CONFIG, ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], r'needs auto_scale_lr\.base_batch_size'),
+    ],
+)
+def test_switches_without_effect_are_refused(config, options, message):
+    train = load_tool('train')
+    with pytest.raises(ValueError, match=message):
+        train.load_config(train.parse_args([str(config), *options]))
 
 
 @pytest.mark.parametrize(
