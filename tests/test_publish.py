@@ -1,6 +1,7 @@
 """A model that travels: the folder holds all of it, gives the same poses, and runs nothing."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from clamp.checks import read_config
 from clamp.inference import PosePredictor
 from clamp.model_card import model_card, training
 from clamp.models import PromptLearner
+from clamp.onnx import graph
 from clamp.pretrained import find_model, read_published_config, split_model
 from clamp.publish import Notes, publish, published_config
 from tests.conftest import load_tool
+from tests.test_inference.test_exported import Session
+from tests.test_models.test_text_towers import save_model
 
 CONFIG = str(Path(__file__).parents[1] / 'configs/demo/clamp_tiny.py')
 BASELINE = dict(backbone=dict(type='ResNet', depth=18), head=dict(type='HeatmapHead', in_channels=512, out_channels=17))
@@ -240,6 +244,22 @@ def test_a_class_of_ones_own_is_refused_before_others_cannot_load_it(checkpoint,
     assert not (tmp_path / 'out').exists()
 
 
+def test_an_exported_model_is_published_as_it_is(monkeypatch, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    session = Session.of(cfg)
+    monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
+    exported = tmp_path / 'trained.onnx'
+    exported.write_bytes(b'graph')
+    with pytest.raises(ValueError, match='published as it is: leave --half out'):
+        publish(cfg, str(exported), tmp_path / 'half', Notes('a'), half=True)
+    publish(cfg, str(exported), tmp_path / 'out', Notes('a'))
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'README.md', 'config.json', 'model.onnx'}
+    assert (tmp_path / 'out/model.onnx').read_bytes() == b'graph'
+    [[pose]] = PosePredictor.from_pretrained(str(tmp_path / 'out'), 'cpu')([IMAGE])
+    assert len(session.inputs) == 1
+    assert pose.keypoints.shape == (17, 2)
+
+
 def test_checkpoints_of_torchs_older_format(checkpoint, tmp_path):
     old = str(tmp_path / 'old.pth')
     torch.save(torch.load(checkpoint), old, _use_new_zipfile_serialization=False)
@@ -339,8 +359,26 @@ def test_weights_of_another_model_are_refused(folder, tmp_path):
         PosePredictor.from_pretrained(str(tmp_path), 'cpu')
 
 
-def test_a_text_model_of_hugging_face_comes_along(folder, tmp_path):
-    """In the config it stands by the name that it has in the folder, wherever that is."""
+def test_a_text_model_of_hugging_face_comes_along(tmp_path, monkeypatch):
+    pytest.importorskip('transformers')
+    source = save_model(tmp_path / 'text')
+    cfg = Config.fromfile(CONFIG)
+    encoder = cfg.model.head.prompt_learner.text_encoder
+    encoder.text_cfg = dict(
+        hf_model_name=source, hf_tokenizer_name=source, hf_proj_type='linear', context_length=20, width=32
+    )
+    torch.manual_seed(0)
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    [[expected]] = PosePredictor(cfg, path, 'cpu')([IMAGE])
+    publish(cfg, path, tmp_path / 'published', Notes('a'))
+    (tmp_path / 'published').rename(tmp_path / 'moved')
+    shutil.rmtree(source)
+    [[pose]] = PosePredictor.from_pretrained(str(tmp_path / 'moved'), 'cpu')([IMAGE])
+    np.testing.assert_array_equal(pose.keypoints, expected.keypoints)
+
+
+def test_a_text_model_has_the_name_that_it_has_in_the_folder(folder, tmp_path):
     path = config_with(folder, tmp_path, model__head__prompt_learner__text_encoder__text_cfg=dict(
         hf_model_name='text_model', hf_tokenizer_name='roberta-base', width=64))  # fmt: skip
     text_cfg = read_published_config(path).model.head.prompt_learner.text_encoder.text_cfg

@@ -37,6 +37,11 @@ class Session:
             decoded=decoded,
         )
 
+    @classmethod
+    def of(cls, cfg: Config) -> 'Session':
+        metainfo, head = dataset_metainfo(cfg.test_dataloader.dataset), cfg.model.head
+        return cls(metainfo, list(head.prompt_learner.keypoint_names), list(head.decoder.input_size))
+
     def get_modelmeta(self) -> SimpleNamespace:
         return SimpleNamespace(custom_metadata_map={name: json.dumps(value) for name, value in self.values.items()})
 
@@ -53,9 +58,7 @@ class Session:
 
 @pytest.fixture
 def session(monkeypatch, tmp_path) -> Session:
-    cfg = Config.fromfile(CONFIG)
-    metainfo, head = dataset_metainfo(cfg.test_dataloader.dataset), cfg.model.head
-    session = Session(metainfo, list(head.prompt_learner.keypoint_names), list(head.decoder.input_size))
+    session = Session.of(Config.fromfile(CONFIG))
     monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
     monkeypatch.chdir(tmp_path)
     Path('model.onnx').touch()

@@ -1,10 +1,13 @@
 """A model asked in other words: what is put where, and what is printed of it. docs/novel_keypoints.md has a run."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmpose.evaluation import CocoMetric
 from mmpose.registry import MODELS
@@ -82,10 +85,11 @@ def test_a_model_without_names_is_refused():
         tool.asked_names(head)
 
 
-@pytest.mark.slow
-def test_one_pass_answers_each_wording_as_a_pass_of_its_own(tmp_path, monkeypatch):
+@pytest.fixture
+def data(tmp_path) -> dict:
+    """Options of a config for three drawn animals."""
     generate_dataset(tmp_path, 1, 3)
-    data = {
+    return {
         'test_dataloader.dataset.data_root': f'{tmp_path}/',
         'test_evaluator.ann_file': f'{tmp_path}/annotations/ap10k-val-split1.json',
         'test_dataloader.num_workers': 0,
@@ -93,11 +97,45 @@ def test_one_pass_answers_each_wording_as_a_pass_of_its_own(tmp_path, monkeypatc
         'work_dir': str(tmp_path / 'work'),
         'load_from': str(tmp_path / 'model.pth'),
     }
-    cfg = read_config('configs/demo/openvocab_tiny.py', data)
-    model = MODELS.build(cfg.model)
-    torch.nn.init.normal_(model.head.kernels)  # else all heatmaps are flat
-    torch.save(dict(state_dict=model.state_dict(), meta={}), data['load_from'])
 
+
+def save_model(config: str, data: dict) -> Config:
+    cfg = read_config(config, data)
+    model = MODELS.build(cfg.model)
+    head = model.head
+    torch.nn.init.normal_(head.kernels if hasattr(head, 'kernels') else head.final_layer.weight)  # else all is flat
+    torch.save(dict(state_dict=model.state_dict(), meta={}), data['load_from'])
+    return cfg
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['clamp_tiny', 'openvocab_tiny'])
+def test_the_command_asks_in_the_words_of_a_file_and_in_others(name, data, tmp_path, capsys):
+    config, out = f'configs/demo/{name}.py', tmp_path / 'table.json'
+    expected = Runner.from_cfg(save_model(config, data)).test()
+    (tmp_path / 'mine.json').write_text(json.dumps({'own': {}, 'German': {'nose': 'Nase', 'neck': 'Hals'}}))
+    options = [f'{key}={value}' for key, value in data.items() if key != 'load_from']
+    arguments = [config, data['load_from'], '--wordings', str(tmp_path / 'mine.json'), '--json', str(out)]
+    tool.main([*arguments, *(['--other-words'] if name == 'openvocab_tiny' else []), '--cfg-options', *options])
+    result = json.loads(out.read_text())
+    others = list(tool.other_words(NAMES)) if name == 'openvocab_tiny' else []
+    assert list(result['wordings']) == list(result['metrics']) == ['own', 'German', *others]
+    assert result['metrics']['own'] == pytest.approx(expected)
+    assert (result['wordings']['German'][2:4], 'best_other_word' in result) == (['Nase', 'Hals'], bool(others))
+    assert '| own ' in capsys.readouterr().out
+
+
+def test_averaged_weights_are_refused():
+    """An EMAHook exchanges the weights before a test, after the words were put into the others."""
+    head, learner = built('CLAMPHead')
+    runner = SimpleNamespace(model=SimpleNamespace(head=head), hooks=[EMAHook()])
+    with pytest.raises(ValueError, match='An EMAHook tests other weights than those that are asked'):
+        tool.evaluate(runner, learner, {'as trained': NAMES})
+
+
+@pytest.mark.slow
+def test_one_pass_answers_each_wording_as_a_pass_of_its_own(data, monkeypatch):
+    cfg = save_model('configs/demo/openvocab_tiny.py', data)
     names = list(cfg.model.head.prompt_learner.keypoint_names)
     wordings = {'as trained': names, 'reversed': names[::-1], 'hoof': ['hoof'] * len(names)}
     seen = {}
