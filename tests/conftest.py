@@ -5,6 +5,7 @@ import functools
 import gc
 import importlib.util
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -35,11 +36,12 @@ SIZES = dict(
     resnet=dict(embed_dim=24, vision_cfg=dict(layers=(1, 1, 1, 1), width=8, head_width=16, image_size=64)),
 )
 CONFIGS = Path(__file__).parents[1] / 'configs'
+VARIABLES = {name for path in CONFIGS.rglob('*.py') for name in re.findall(r'{{\$(\w+)', path.read_text())}
 NAMES = ['left eye', 'nose', 'right back paw']
 
 
 @functools.cache
-def _parse(path: str, *variables: str | None) -> tuple[dict, str, dict]:
+def _parse(path: str, environment: frozenset) -> tuple[dict, str, dict]:
     return _file2dict(path)
 
 
@@ -48,7 +50,7 @@ def _parse_once(filename: str, *args, **kwargs) -> tuple[dict, str, dict]:
     path = Path(filename).resolve()
     if not path.is_relative_to(CONFIGS):
         return _file2dict(filename, *args, **kwargs)
-    return copy.deepcopy(_parse(str(path), os.environ.get('FOLD'), os.environ.get('SPLIT_SEED')))
+    return copy.deepcopy(_parse(str(path), frozenset((name, os.environ.get(name)) for name in VARIABLES)))
 
 
 Config._file2dict = _parse_once

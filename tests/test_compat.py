@@ -168,7 +168,7 @@ def test_import_is_quiet():
 
 
 @pytest.mark.slow
-def test_any_module_may_be_the_first_to_be_imported():
+def test_each_of_seven_modules_may_be_the_first_to_be_imported():
     """Also before MMEngine."""
     script = """
 import importlib, open_clip, os

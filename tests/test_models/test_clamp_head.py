@@ -174,14 +174,6 @@ def test_state_dict_round_trip_with_prompts(kind):
     assert not torch.allclose(before, after)
 
 
-@pytest.mark.slow
-def test_no_data_dependent_shapes_in_the_step():
-    """The tensor part of the step is one graph for torch.compile."""
-    head = MODELS.build(tiny_head())
-    explanation = torch._dynamo.explain(head._forward)(features())
-    assert explanation.graph_break_count == 0
-
-
 @pytest.mark.parametrize('upsample', ['deconv', 'bilinear'])
 def test_each_loss_alone_reaches_what_it_should(upsample):
     """Eq. 5 and 6-8 train prompts and image embeddings; the heatmaps' loss trains all."""

@@ -68,7 +68,7 @@ def towers(clip: dict) -> dict:
     }
 
 
-@pytest.mark.parametrize('filename', FORMATS)
+@pytest.mark.parametrize(('filename', 'kind'), [*((name, 'vit') for name in FORMATS), ('openai.pt', 'resnet')])
 def test_every_format_gives_both_towers_and_is_read_once(filename, kind, tmp_path):
     clip = tiny_clip(kind, quick_gelu=True, pretrained=str(tmp_path / filename))
     reference = random_clip(clip)

@@ -1,7 +1,6 @@
 """Nothing is fetched; digests are those of files written here, and of open_clip's records."""
 
 import hashlib
-import time
 
 import pytest
 import torch
@@ -54,10 +53,9 @@ def test_an_unknown_tag_lists_the_tags():
 def test_offline_ends_at_once_and_says_what_to_fetch_and_where_it_goes(monkeypatch, tmp_path):
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
     monkeypatch.setattr(module, 'download_pretrained', lambda tag: pytest.fail('the network was tried'))
-    start = time.perf_counter()
+    monkeypatch.setattr('urllib.request.urlopen', lambda *_, **__: pytest.fail('the network was tried'))
     with pytest.raises(FileNotFoundError) as error:
         find_weights(*OPENAI)
-    assert time.perf_counter() - start < 1
     for part in (*OPENAI, 'open_clip_model.safetensors', '/ViT-B-16.pt', str(tmp_path / 'hub'), "pretrained='path/to"):
         assert part in str(error.value)
 

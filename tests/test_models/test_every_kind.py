@@ -4,13 +4,12 @@ from itertools import cycle
 
 import pytest
 import torch
-from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.conftest import slow_except, tiny_head
-from tests.test_models.test_clamp_head import msra_codec, packed_samples
-from tests.test_models.test_synchronisation import GPU, Transfers, pretend_on, training_batch
+from tests.test_models.test_clamp_head import msra_codec
+from tests.test_models.test_synchronisation import GPU, Transfers, needs_pretence, pretend_on, training_batch
 from tests.test_models.test_text_towers import save_model
 from tests.tiny_timm import KINDS, tiny_timm_clip
 
@@ -71,16 +70,6 @@ def test_one_step_reaches_everything_but_the_text_encoder(model, kind):
 
 
 @torch.no_grad()
-def test_predictions_are_mmposes(model, kind):
-    model.eval()
-    images, predictions = torch.randn(2, 3, *model.head.decoder.input_size), []
-    for cls in (TopdownPoseEstimator, MODELS.get('TopdownHeatmapEstimator')):  # the flip test in two passes and in one
-        predictions.append(cls.predict(model, images, packed_samples(size_of(kind), 2)))
-    for theirs, ours in zip(*predictions):
-        torch.testing.assert_close(ours.pred_fields.heatmaps, theirs.pred_fields.heatmaps, atol=1e-6, rtol=1e-4)
-
-
-@torch.no_grad()
 def test_state_dict_round_trip(model, kind, tmp_path):
     torch.manual_seed(1)
     other = estimator_of(kind, tmp_path).eval()
@@ -91,6 +80,7 @@ def test_state_dict_round_trip(model, kind, tmp_path):
     assert not torch.allclose(before, other(images, None))
 
 
+@needs_pretence
 def test_training_waits_for_nothing(model, kind):
     batch = training_batch(size_of(kind))
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -6,7 +6,7 @@ from open_clip.model import _build_vision_tower
 from timm.layers import AttentionPoolLatent
 
 from clamp.models.clip_backbone import CLIPBackbone
-from clamp.models.image_towers import IMAGE_TOWERS, DenseTimm, image_tower_kind, image_tower_layout
+from clamp.models.image_towers import IMAGE_TOWERS, DenseTimm, image_tower_kind, image_tower_layout, resize_positions
 from tests.conftest import TEXT_CFG, random_clip, slow_except, tiny_clip
 from tests.tiny_timm import KINDS, tiny_timm_clip
 
@@ -97,12 +97,30 @@ def test_oblong_inputs_and_tables_of_positions(timm_kind):
     missing = oblong.load_state_dict(backbone.state_dict(), strict=False).missing_keys
     assert missing == []
     assert oblong.eval()(torch.randn(1, 3, 3 * stride, 2 * stride))[1].shape[-2:] == (3, 2)
-    # the table by hand: the class token's row is kept, the mean of the others is near what it was
     if oblong.dense.position_table:
         own, theirs = (b.tower.get_parameter(b.dense.position_table)[0] for b in (oblong, backbone))
-        first = len(own) - 6
-        torch.testing.assert_close(own[:first], theirs[:first])
-        assert not torch.equal(own[first:], theirs[first : first + 6])
+        torch.testing.assert_close(own, resize_positions(theirs, backbone.dense.grid_size, (3, 2)))
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')  # timm's own
+def test_a_table_of_relative_positions_is_stretched():
+    """Of 4x4 cells, 7x7 offsets and three rows of the class token, to one of 3x2 cells, 5x3 offsets."""
+    square, _ = backbone_of('relpos')
+    down, right = torch.meshgrid(torch.arange(-3.0, 4), torch.arange(-3.0, 4), indexing='ij')
+    class_token = torch.full((3, 2), 9.0)
+    name = 'trunk.blocks.0.attn.rel_pos.relative_position_bias_table'
+    with torch.no_grad():
+        table = torch.stack([down, right], dim=-1).flatten(0, 1)
+        square.tower.get_parameter(name).copy_(torch.cat([table, class_token]))
+    oblong = CLIPBackbone(tiny_timm_clip('relpos'), input_size=(16, 24))
+    oblong.load_state_dict(square.state_dict())
+    table, kept = oblong.tower.get_parameter(name).split([15, 3])
+    torch.testing.assert_close(kept, class_token)
+    down, right = table.view(5, 3, 2).unbind(-1)  # what was linear in one direction still grows in that one alone
+    for grid in (down, right.T):
+        torch.testing.assert_close(grid, grid[:, :1].expand_as(grid), atol=1e-4, rtol=0)
+        torch.testing.assert_close(grid, -grid.flip(0), atol=1e-4, rtol=0)
+        assert (grid[1:] > grid[:-1] + 0.5).all()
 
 
 def test_copies_have_weights_of_their_own(timm_kind):

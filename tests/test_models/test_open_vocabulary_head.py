@@ -12,7 +12,12 @@ from tests.conftest import NAMES, tiny_clip, tiny_head
 from tests.test_models.test_clamp_head import D, K, features, msra_codec, packed_samples, samples
 
 HUNDRED = [f'{side} spot number {i}' for i in range(50) for side in ('left', 'right')]
-LISTS = [['left hock'], HUNDRED, ['nose', 'hoof', 'nose'], ['tail tip', *NAMES[::-1]]]
+LISTS = [
+    pytest.param(['left hock'], id='one'),
+    pytest.param(HUNDRED, id='hundred', marks=pytest.mark.slow),
+    pytest.param(['nose', 'hoof', 'nose'], id='twice'),
+    pytest.param(['tail tip', *NAMES[::-1]], id='others first'),
+]
 
 
 def head(**kwargs) -> torch.nn.Module:
@@ -58,7 +63,7 @@ def test_heatmaps_by_hand():
     assert model.deconv_layers[0].in_channels == 32  # no channel for the K score maps
 
 
-@pytest.mark.parametrize('names', LISTS, ids=['one', 'hundred', 'twice', 'others first'])
+@pytest.mark.parametrize('names', LISTS)
 def test_the_answer_to_a_name_does_not_depend_on_the_list(names):
     model, feats = head(), features()
     with torch.no_grad():
@@ -106,7 +111,7 @@ def test_every_part_gets_a_gradient():
 
 
 @pytest.mark.parametrize('head_type', ['OpenVocabularyHead', 'AskedCLAMPHead'])
-@pytest.mark.parametrize('names', LISTS, ids=['one', 'hundred', 'twice', 'others first'])
+@pytest.mark.parametrize('names', LISTS)
 def test_flip_test_asks_the_mirror_image_for_the_mirrored_names(head_type, names):
     model, images = estimator(type=head_type), torch.randn(2, 3, 32, 32)
     model.head.set_keypoint_names(names)

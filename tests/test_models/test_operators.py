@@ -54,6 +54,7 @@ def test_head_in_training(amp):
         feats = [each.requires_grad_() for each in feats]
         batch = feats, torch.empty(2, K, 16, 16), torch.ones(2, K), torch.rand(2, K, 2)
         forward, backward = count(lambda: sum(head.compute_losses(*batch).values()), amp)
+    # with torch 2.14.1: 327 and 486 with autocast, 265 and 423 without; others of it may have a few more
     assert forward + backward <= (820 if amp else 695)
 
 

@@ -11,10 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.test_models.test_clamp_head import estimator, msra_codec, packed_samples
 
 GPU = torch.device('cuda')
-pytestmark = pytest.mark.skipif(
+needs_pretence = pytest.mark.skipif(
     not torch.cuda.is_available() and not hasattr(torch._C, '_ensureCUDADeviceGuardSet'),
     reason='this torch cannot pretend a GPU where there is none',
 )
+pytestmark = needs_pretence
 
 
 class Transfers(TorchDispatchMode):

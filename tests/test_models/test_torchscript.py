@@ -82,9 +82,6 @@ def test_a_whole_clip_traced_as_openai_did(tmp_path):
 def test_code_of_the_archive_is_not_run(tmp_path):
     marker, path = tmp_path / 'marker', str(tmp_path / 'tricky.pt')
     torch.jit.save(torch.jit.script(Outer(Tricky(str(marker)))), path)
-    torch.jit.load(path)
-    assert marker.read_bytes() == b'AAAA'  # torch runs it
-    marker.unlink()
     assert 'blocks.0.weight' in read_torchscript(path)
     assert not marker.exists()
 

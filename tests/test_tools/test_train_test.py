@@ -205,7 +205,6 @@ def run(name: str, *args: str) -> subprocess.CompletedProcess:
 
 def train(data_options: list[str], work_dir: Path, epochs: int, *args: str) -> list[str]:
     schedule = [f'train_cfg.max_epochs={epochs}', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=2']
-    # MMEngine removes the oldest before it saves the newest: with 1, a kill in between would leave none
     schedule += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=2']
     return [CONFIG, '--work-dir', str(work_dir), *args, '--cfg-options', *data_options, *schedule]
 
