@@ -55,7 +55,7 @@ def test_names_that_opencv_cannot_take_are_refused():
         output_file()('b\udce9.png')
 
 
-def test_numbers():
+def test_counts_are_whole_numbers_from_the_least_on():
     assert at_least(1)('1') == 1
     for text in ('0', '-3', '1.5', 'many'):
         with pytest.raises(argparse.ArgumentTypeError, match=f'{text} should be a whole number, 1 or more'):
@@ -104,7 +104,7 @@ def test_tools_refuse_what_cannot_be_meant(tool, option, wrong, capsys, monkeypa
     assert f'argument {option}: {wrong} ' in capsys.readouterr().err
 
 
-def test_a_box():
+def test_a_box_is_four_finite_numbers_of_positive_size():
     assert box('1,2.5,3,4') == [1, 2.5, 3, 4]
     for text in ('1,2,3', '1,2,0,4', '1,2,nan,4', 'a,b,c,d', ''):
         with pytest.raises(

@@ -128,7 +128,7 @@ def test_prompts_in_other_words_are_a_note(parts):
     assert found == {('note', 'config', 'prompts: in other words'): ["'tip of the snout' for Nose"]}
 
 
-def test_images(parts, tmp_path):
+def test_images_missing_broken_or_of_another_size_are_found(parts, tmp_path):
     (tmp_path / '1.jpg').unlink()
     (tmp_path / '2.jpg').write_bytes((tmp_path / '2.jpg').read_bytes()[:-80])
     parts[1].coco['images'][0]['width'] = 41

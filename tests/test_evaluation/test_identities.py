@@ -12,7 +12,7 @@ LEFT, RIGHT = [0, 0, 10, 10], [50, 0, 10, 10]
 TRUTH = [Seen([1, 2], [LEFT, RIGHT])] * 4
 
 
-def test_overlap():
+def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap([LEFT], [LEFT, [5, 0, 10, 10], RIGHT]), [[1, 50 / 150, 0]])
     assert overlap([], [LEFT]).shape == (0, 1)
 

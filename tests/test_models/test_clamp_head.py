@@ -57,7 +57,7 @@ def estimator(kind: str, **head) -> torch.nn.Module:
     return MODELS.build(model)
 
 
-def test_forward_is_the_figure():
+def test_the_score_map_is_fused_as_in_figure_2():
     head = MODELS.build(tiny_head()).eval()
     global_embed, image_embeds, feature_map = feats = features()
     text_embeds = head.prompt_learner(global_embed, image_embeds)

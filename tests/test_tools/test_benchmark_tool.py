@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 tool = load_tool('benchmark')
 
 
-def test_table():
+def test_the_table_is_aligned_and_has_three_digits():
     rows = [dict(model='a', ms=1234.5, times_baseline=None), dict(model='bcd', ms=0.01234, share=1.0)]
     assert tool.format_table(rows).splitlines() == [
         '| model | ms     | times baseline | share |',
@@ -21,7 +21,7 @@ def test_table():
     ]
 
 
-def test_names():
+def test_models_have_configs_and_options_a_precision():
     assert Path(tool.config_path('mmpose')).is_file()
     assert all(Path(tool.config_path(name)).is_file() for name in tool.MODELS)
     assert [tool.backbone_of(name) for name in ('ap10k/clamp_vitb', 'mmpose')] == ['vitb', 'r50']

@@ -83,7 +83,7 @@ def test_names_tell_splits_apart(train, val):
     ]
 
 
-def test_zero_shot(train, val, monkeypatch, capsys):
+def test_zero_shot_trains_on_one_family_and_tests_on_another(train, val, monkeypatch, capsys):
     monkeypatch.chdir(train.parent)
     assert run(*PAIR, '--val-ann', 'val.json') == 0
     assert run(*PAIR, '--val-ann', 'val.json', '--test-from', 'all') == 0
@@ -101,7 +101,7 @@ def test_zero_shot(train, val, monkeypatch, capsys):
     assert run('verify', *Path('splits').glob('*.manifest.json')) == 0
 
 
-def test_unseen_species(train, capsys):
+def test_an_unseen_species_is_in_one_of_two_files(train, capsys):
     assert run('unseen', train, '--species', 'cat') == 0
     out = capsys.readouterr().out
     assert 'train_without-cat.json: written' in out
@@ -139,7 +139,7 @@ def relabelled(train, keypoints: int = 3, **category) -> None:
     train.write_text(json.dumps(content))
 
 
-def test_relabel(train, capsys):
+def test_relabelled_keypoints_have_new_names_order_and_links(train, capsys):
     relabelled(train)
     assert run('relabel', train, '--name', 'mine', '--species', 'cat', '--keypoints', 'R_Eye=eyeR', 'L_Eye=eyeL') == 0
     path = train.parent / 'splits/train_mine.json'

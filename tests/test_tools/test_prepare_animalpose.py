@@ -116,7 +116,7 @@ def test_box_is_clipped_and_xywh(box, expected):
     assert tool.convert_box(box, (400, 300)) == expected
 
 
-def test_convert_dataset(source):
+def test_a_data_set_is_converted_as_by_hand(source):
     coco, dropped = tool.convert_dataset(source, SIZES)
     assert coco['images'][0] == {'id': 1, 'file_name': 'images/a.jpg', 'width': 40, 'height': 30}
     assert [category['name'] for category in coco['categories']] == ['animal']

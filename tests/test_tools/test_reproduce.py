@@ -105,7 +105,7 @@ def small_table(**changes) -> dict:
     return dict(title='A table', metrics=['AP', 'APM'], rows=[row | changes.get(row['key'], {}) for row in rows])
 
 
-def test_markdown():
+def test_markdown_has_mean_deviation_and_the_papers_number():
     summary = summarize(small_table(), dict(baseline=[result(0, 0.701), result(2, 0.715)], ours=[result(0, 0.73)]))
     assert to_markdown(summary) == (
         '**A table**\n\n'
