@@ -229,9 +229,10 @@ def test_heic_is_called_heic(tmp_path, monkeypatch):
         inputs.read_upload(str(tmp_path / 'IMG.jpg'))
 
 
-def test_an_older_gradio_is_named(monkeypatch):
+def test_an_older_gradio_is_named(monkeypatch, tmp_path):
+    (tmp_path / 'a.pth').touch()
     monkeypatch.setattr(gr, '__version__', '5.49.1')
     for name in [name for name in sys.modules if name.startswith('clamp.app')]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SystemExit, match=r'error: The demo needs gradio 6, but 5\.49\.1 is installed'):
-        load_tool('demo_app').main([CONFIG, 'no.pth'])
+        load_tool('demo_app').main([CONFIG, str(tmp_path / 'a.pth')])
