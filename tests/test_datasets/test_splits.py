@@ -145,6 +145,10 @@ def test_zero_shot_lists_the_families_there_are():
         splits.zero_shot_test(coco, train_family='Bovidae', test_family='Hippopotamidae')
     with pytest.raises(ValueError, match='both Bovidae'):
         splits.zero_shot_train(coco, train_family='Bovidae', test_family='Bovidae')
+    for ann in coco['annotations']:
+        ann['image_id'] = 1
+    with pytest.raises(ValueError, match='every image of Bovidae also shows an animal of Canidae: nothing to train on'):
+        splits.zero_shot_train(coco, train_family='Bovidae', test_family='Canidae')
 
 
 def test_overlapping_sources_are_refused():

@@ -34,3 +34,23 @@ def test_other_names_than_those_trained_on_are_refused():
     cfg.model.head.test_names[0] = 'hoof'
     with pytest.raises(ValueError, match='leave test_names out of the head'):
         check_test(cfg)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(test_evaluator=[dict(type='CocoMetric')]), 'made of one CocoMetric of keypoints'),
+        (dict(test_evaluator=dict(type='PCKAccuracy')), 'made of one CocoMetric of keypoints'),
+        (dict(test_evaluator=dict(iou_type='bbox')), 'made of one CocoMetric of keypoints'),
+        (
+            dict(test_dataloader=dict(dataset=dict(bbox_file='found.json'))),
+            r'has the bbox_file found\.json: set it',
+        ),
+    ],
+)
+def test_other_tests_than_of_keypoints_in_true_boxes_are_refused(change, message):
+    cfg = read_config(str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py'))
+    check_test(cfg)
+    cfg.merge_from_dict(change)
+    with pytest.raises(ValueError, match=message):
+        check_test(cfg)

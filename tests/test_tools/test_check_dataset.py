@@ -72,10 +72,19 @@ def test_unusable_arguments(parts, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count('\n') == 1
-    for argv in ([], ['--train', 'pyproject.toml'], ['no.py'], ['--train', 'no.json', '--img-root', '.']):
+    config, photographs = str(REPOSITORY / 'configs/demo/clamp_tiny.py'), ['--against', str(tmp_path)]
+    for argv, message in (
+        ([], 'give a config, or annotation files'),
+        (['--train', 'pyproject.toml'], 'give a config, or annotation files'),
+        (['no.py'], 'no.py is not there'),
+        (['--train', 'no.json', '--img-root', '.'], 'no.json is not there'),
+        ([config, '--list', str(tmp_path / 'shared.json')], '--list goes with --against'),
+        ([config, *photographs, '--fast'], 'leave --json and --fast out'),
+    ):
         with pytest.raises(SystemExit) as exit_:
             tool.main(argv)
         assert exit_.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_config_with_some_of_the_keypoints_is_refused(parts, tmp_path, capsys):

@@ -471,3 +471,16 @@ def test_a_table_cut_off_by_sigkill_ends_as_one_that_was_not(tiny_tables):
     results = [json.loads((run / 'result.json').read_text()) for run in (cut, whole)]
     assert results[0]['metrics'] == results[1]['metrics']
     assert [len(result['starts']) for result in results] == [2, 1]
+
+
+def test_tables_are_listed(capsys):
+    reproduce.main(['--list'])
+    out = capsys.readouterr().out
+    assert all(f'{name}: {table["title"]}' in out for name, table in TABLES.items())
+    reproduce.main(['demo', '--list'])
+    alone = capsys.readouterr().out
+    assert alone in out
+    assert all(row['key'] in alone for row in TABLES['demo']['rows'])
+    with pytest.raises(SystemExit):
+        reproduce.main([])
+    assert 'name a table, or --list them' in capsys.readouterr().err
