@@ -359,7 +359,7 @@ def test_weights_of_another_model_are_refused(folder, tmp_path):
         PosePredictor.from_pretrained(str(tmp_path), 'cpu')
 
 
-def test_a_text_model_of_hugging_face_comes_along(tmp_path, monkeypatch):
+def test_a_text_model_of_hugging_face_comes_along(tmp_path):
     pytest.importorskip('transformers')
     source = save_model(tmp_path / 'text')
     cfg = Config.fromfile(CONFIG)

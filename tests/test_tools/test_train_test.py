@@ -323,7 +323,7 @@ def test_evaluation_prints_and_saves(trained, data_options, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_on_another_data_set(trained, data_options, tmp_path):
+def test_a_model_on_another_data_set(trained, tmp_path):
     work_dir, _ = trained
     mice(tmp_path).dump(tmp_path / 'mice.py')
     out = tmp_path / 'metrics.json'
