@@ -200,17 +200,24 @@ def as_coco(args: argparse.Namespace) -> None:
     write({args.ann: content}, args.force)
 
 
+def read_parts(args: argparse.Namespace) -> tuple[dict, dict]:
+    """Return the annotations to train on and to validate on: of two files, or of one with images held out."""
+    source = coco.read(args.ann)
+    if args.val:
+        return source, coco.read(args.val)
+    held = dict(percent=100 * args.val_fraction, seed=args.seed)
+    try:
+        return tuple(splits.holdout(source, **held, part=part)[0] for part in ('train', 'val'))
+    except ValueError as error:
+        raise ValueError(f'--val-fraction {args.val_fraction:g}: {error}') from error
+
+
 def make(args: argparse.Namespace) -> tuple[list[Path], dict, list[audit.Part]]:
     """Write the data set; return the two configs, its metainfo, and its parts."""
     if not Path('configs/_base_').is_dir():
         raise FileNotFoundError('There is no configs/_base_ here: run this in the folder of the repository.')
     as_coco(args)
-    source = coco.read(args.ann)
-    if args.val:
-        train, val = source, coco.read(args.val)
-    else:
-        held = dict(percent=100 * args.val_fraction, seed=args.seed)
-        train, val = (splits.holdout(source, **held, part=part)[0] for part in ('train', 'val'))
+    train, val = read_parts(args)
     names, skeleton = coco.keypoints_of(train)
     if coco.keypoints_of(val)[0] != names:
         raise ValueError(f'{args.ann} and {args.val} have different keypoints, or the same in another order')

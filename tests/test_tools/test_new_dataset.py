@@ -113,7 +113,7 @@ def test_errors_write_nothing(place):
             ['mice/ann.json', '--val-fraction', '0.5', '--images', 'configs'],
             r'is not in configs\. Give the folder with --images',
         ),
-        (['mice/ann.json', '--val-fraction', '0.1'], r'10% of 4 images that can be trained on is none'),
+        (['mice/ann.json', '--val-fraction', '0.1'], r'fraction 0\.1: 10% of 4 images that can be trained on is none'),
         (['mice/ann.json', '--val', 'other.json'], 'have different keypoints'),
         (['mice/ann.json', '--val', 'mice/ann.json'], 'would be in both'),
     ):
