@@ -10,9 +10,8 @@ from mmpose.registry import DATASETS
 
 from clamp.checks import check_config
 from clamp.model_checks import check_sizes, check_targets
-from tests.conftest import slow_except
+from tests.repository import DEMO, ROOT, assert_recipe, slow_except
 
-ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 SPLITS = ('train', 'val', 'test')
 
@@ -37,7 +36,7 @@ def cfg(tmp_path) -> Config:
         (tmp_path / f'annotations/ap10k-{split}-split1.json').write_text(json.dumps(coco(names)))
         for name in names:
             (tmp_path / 'data' / name).touch()
-    cfg = Config.fromfile(ROOT / 'configs/demo/clamp_tiny.py')
+    cfg = Config.fromfile(DEMO)
     for split in SPLITS:
         cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path)
     for split in SPLITS[1:]:
@@ -251,28 +250,6 @@ def test_leaves_are_short():
     assert ROOT / 'configs/ap10k/clamp_vitb.py' in LEAVES
     lines = {path.name: len(path.read_text().splitlines()) for path in LEAVES}
     assert {name: count for name, count in lines.items() if count > 20} == {}
-
-
-def assert_recipe(cfg: Config, name: str) -> None:
-    """Batch, learning rate, epochs, and what validation may choose, as docs/protocols.md says."""
-    if '_tiny' in name or 'clamp_lite0' in name or 'openvocab_lite0' in name:
-        batch, rate = 32, 2e-3
-    elif 'simplebaseline_lite0' in name:
-        batch, rate = 32, 4e-3
-    elif name.endswith('_20shot'):
-        batch, rate = 64, 5e-5 if '_vitb' in name else 5e-4
-        assert cfg.auto_scale_lr.base_batch_size == 64
-    else:
-        batch, rate = 128, 5e-4
-    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (batch, rate)
-    lr_mult = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {}).get('backbone', {}).get('lr_mult', 1)
-    assert lr_mult == (0.1 if '_vit' in name else 1)
-    epochs = cfg.train_cfg.max_epochs
-    assert cfg.param_scheduler[1].end == epochs
-    assert (epochs == 210) == ('_tiny' not in name and '_lite0' not in name)
-    assert epochs % cfg.train_cfg.val_interval == 0  # the last epoch is validated
-    # nothing is chosen on the unseen family, nor on val in the comparison of the small pretrained models
-    assert (cfg.default_hooks.checkpoint.save_best is None) == ('-to-' in name or '_lite0' in name)
 
 
 # the others: test_novel_protocol.py, test_union_configs.py

@@ -9,7 +9,7 @@ import pytest
 
 from clamp.command_line import at_least, box, model_names, output_file, output_folder
 from clamp.pretrained import is_hub_id
-from tests.conftest import load_tool
+from tests.repository import ROOT, load_tool
 
 
 def test_output_files(tmp_path):
@@ -113,7 +113,7 @@ def test_a_box_is_four_finite_numbers_of_positive_size():
             box(text)
 
 
-@pytest.mark.parametrize('path', sorted(Path(__file__).parents[1].glob('tools/*.py')), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', sorted(ROOT.glob('tools/*.py')), ids=lambda path: path.stem)
 def test_help_has_an_example(path):
     tree = ast.parse(path.read_text())
     assert f'python tools/{path.name} ' in f'{ast.get_docstring(tree)} '.replace('\n', ' ')

@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from mmpose.registry import MODELS
 from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
 
 from clamp import compat
+from tests.repository import ROOT
 
 without_mmdet = pytest.mark.skipif(importlib.util.find_spec('mmdet') is not None, reason='mmdet is installed')
 without_mmcv_ops = pytest.mark.skipif(importlib.util.find_spec('mmcv._ext') is not None, reason='mmcv is the full one')
@@ -193,7 +193,7 @@ Config.fromfile('configs/demo/clamp_tiny.py')
 from mmpose.apis import init_model
 init_model('configs/demo/clamp_tiny.py', device='cpu')
 """
-    subprocess.run([sys.executable, '-c', script], cwd=Path(__file__).parents[1], check=True)
+    subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
 
 
 def test_mmpose_draws_predictions():

@@ -25,6 +25,7 @@ from clamp.engine import (
     check_sync_bn,
     keep_hooks,
 )
+from tests.tiny_models import estimator, samples
 
 
 class Block(nn.Module):
@@ -235,8 +236,6 @@ def test_deferred_losses_are_the_same_losses():
 @pytest.mark.slow
 @pytest.mark.parametrize('head_type', ['CLAMPHead', 'HeatmapHead'])
 def test_compiled_step_is_one_graph_a_part_and_in_training_alone(kind, head_type):
-    from tests.test_models.test_clamp_head import estimator, samples
-
     model = estimator(kind).train()
     if head_type == 'HeatmapHead':  # SimpleBaseline
         channels, deconvs = (32, 1) if kind == 'vit' else (256, 3)
@@ -279,8 +278,6 @@ def test_compiled_step_is_one_graph_a_part_and_in_training_alone(kind, head_type
 @pytest.mark.slow
 def test_models_of_other_sizes_are_compiled_for_their_own_sizes():
     """torch takes what differs between two calls of a method for dynamic, also between two models' calls."""
-    from tests.test_models.test_clamp_head import estimator
-
     shapes = []
 
     def backend(graph, inputs):

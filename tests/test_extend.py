@@ -1,16 +1,16 @@
 """The method of one's own that docs/extend.md shows: its code is run, and what it says of it is so."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from mmpose.registry import MODELS
 
 from clamp.onnx.export import fold_prompts
-from tests.conftest import NAMES, tiny_clip, tiny_head
+from tests.repository import ROOT
+from tests.tiny_models import NAMES, tiny_clip, tiny_head
 
-PAGE = (Path(__file__).parents[1] / 'docs/extend.md').read_text(encoding='utf-8')
+PAGE = (ROOT / 'docs/extend.md').read_text(encoding='utf-8')
 CODE, CONFIG = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)[:2]
 
 

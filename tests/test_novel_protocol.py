@@ -13,10 +13,8 @@ from clamp.combined_checks import check_evaluator
 from clamp.keypoint_names import mirrored
 from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.tables import read_tables
-from tests.conftest import load_tool
-from tests.test_protocols import header_command
+from tests.repository import ROOT, header_command, load_tool
 
-ROOT = Path(__file__).parents[1]
 TABLE = read_tables(ROOT / 'tools/tables.json')['novel']
 CATS = [row for row in TABLE['rows'] if row['fold'] == 'cat']
 PLACES = dict(base=[2, 3, 4, 8, 9, 10, 11, 16, 17, 18, 19], novel=[0, 1, 12, 13, 14, 15])  # of Animal-Pose

@@ -1,8 +1,6 @@
 """The configs of docs/protocols.md: the command in their header makes their files, and AP is that of these files."""
 
 import json
-import re
-import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -11,9 +9,8 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS, METRICS
 
-from tests.conftest import load_tool, slow_except
+from tests.repository import ROOT, header_command, load_tool, slow_except
 
-ROOT = Path(__file__).parents[1]
 MADE = sorted(path for path in (ROOT / 'configs').rglob('*_*_*.py') if 'make_splits.py' in path.read_text())
 LEAVES = [path for path in MADE if '_novel' not in path.stem]  # these: test_novel_protocol.py
 FAMILIES = {
@@ -52,14 +49,6 @@ def write(coco: dict, path: Path) -> dict:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(coco))
     return coco
-
-
-def header_command(path: Path) -> list[str]:
-    """The arguments of the ``tools/make_splits.py`` in a config's header."""
-    header = re.match(r'(#.*\n)+', path.read_text())[0]
-    lines = [line.removeprefix('#') for line in header.split('make_splits.py', 1)[1].splitlines()]
-    end = next(number for number, line in enumerate(lines) if not line.endswith('\\'))
-    return shlex.split(' '.join(line.rstrip('\\') for line in lines[: end + 1]))
 
 
 def test_every_protocol_has_its_configs():

@@ -22,11 +22,11 @@ from clamp.models import PromptLearner
 from clamp.onnx import graph
 from clamp.pretrained import find_model, read_published_config, split_model
 from clamp.publish import Notes, publish, published_config
-from tests.conftest import load_tool
-from tests.test_inference.test_exported import Session
-from tests.test_models.test_text_towers import save_model
+from tests.exported_session import Session
+from tests.repository import CONFIGS, DEMO, load_tool
+from tests.tiny_models import save_checkpoint
+from tests.tiny_texts import save_model
 
-CONFIG = str(Path(__file__).parents[1] / 'configs/demo/clamp_tiny.py')
 BASELINE = dict(backbone=dict(type='ResNet', depth=18), head=dict(type='HeatmapHead', in_channels=512, out_channels=17))
 ORIGIN = dict(sha256='ab')
 IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory) -> str:
     init_default_scope('mmpose')
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp('training') / 'epoch_3.pth'
-    state = MODELS.build(Config.fromfile(CONFIG).model).state_dict()
+    state = MODELS.build(Config.fromfile(DEMO).model).state_dict()
     torch.save(dict(state_dict=state, optimizer=dict(state={0: torch.zeros(9)}), meta=dict(epoch=3, seed=7)), path)
     return str(path)
 
@@ -49,12 +49,12 @@ def folder(checkpoint, tmp_path_factory) -> Path:
     (parent / 'in.json').write_text(json.dumps({'coco/AP': 0.25, 'coco/AR': 0.5}))
     cv2.imwrite(str(parent / 'pose.PNG'), np.zeros((4, 4, 3), np.uint8))
     options = ['--metrics', f'{parent}/in.json', '--picture', f'{parent}/pose.PNG', '--license', 'cc-by-4.0']
-    load_tool('publish').main([CONFIG, checkpoint, f'{parent}/foxes', '--description', 'Foxes at night.', *options])
+    load_tool('publish').main([DEMO, checkpoint, f'{parent}/foxes', '--description', 'Foxes at night.', *options])
     return parent / 'foxes'
 
 
 def test_a_folder_predicts_as_its_checkpoint_does(folder, checkpoint, monkeypatch, tmp_path):
-    [[expected]] = PosePredictor(CONFIG, checkpoint, 'cpu')([IMAGE])
+    [[expected]] = PosePredictor(DEMO, checkpoint, 'cpu')([IMAGE])
     monkeypatch.chdir(tmp_path)  # far from the configs
     predictor = PosePredictor.from_pretrained(str(folder), 'cpu')
     [[pose]] = predictor([IMAGE])
@@ -84,10 +84,10 @@ def test_what_is_in_the_folder(folder, checkpoint):
 
 @pytest.mark.slow
 def test_half_precision_is_half_as_large_and_must_hold_the_weights(checkpoint, tmp_path):
-    publish(Config.fromfile(CONFIG), checkpoint, tmp_path / 'half', Notes('half'), half=True)
+    publish(Config.fromfile(DEMO), checkpoint, tmp_path / 'half', Notes('half'), half=True)
     predictor = PosePredictor.from_pretrained(str(tmp_path / 'half'), 'cpu')
     assert next(predictor.model.parameters()).dtype == torch.float32
-    [[expected]] = PosePredictor(CONFIG, checkpoint, 'cpu')([IMAGE])
+    [[expected]] = PosePredictor(DEMO, checkpoint, 'cpu')([IMAGE])
     np.testing.assert_allclose(predictor([IMAGE])[0][0].scores, expected.scores, atol=2e-3)
     saved = torch.load(checkpoint)
     size = sum(tensor.numel() * tensor.element_size() for tensor in saved['state_dict'].values())
@@ -97,9 +97,9 @@ def test_half_precision_is_half_as_large_and_must_hold_the_weights(checkpoint, t
     with pytest.raises(
         ValueError, match=r'final_layer.bias is not finite in half precision: publish it without --half'
     ):
-        publish(Config.fromfile(CONFIG), str(tmp_path / 'large.pth'), tmp_path / 'large', Notes('large'), half=True)
+        publish(Config.fromfile(DEMO), str(tmp_path / 'large.pth'), tmp_path / 'large', Notes('large'), half=True)
     with pytest.raises(ValueError, match='An exported model is published as it is: leave --half out'):
-        publish(Config.fromfile(CONFIG), 'model.onnx', tmp_path / 'graph', Notes('graph'), half=True)
+        publish(Config.fromfile(DEMO), 'model.onnx', tmp_path / 'graph', Notes('graph'), half=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['half', 'large.pth']  # nothing half written
 
 
@@ -116,7 +116,7 @@ def test_a_config_that_an_editor_saved_with_a_byte_order_mark(folder, tmp_path):
 
 
 def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     (tmp_path / 'list.json').write_text('[1]')
     for notes, message in (
         (Notes('a', metrics=tmp_path / 'no.json'), 'no.json are not there'),
@@ -129,7 +129,7 @@ def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
     with pytest.raises(ValueError, match='foxes is there and not empty'):
         publish(cfg, checkpoint, folder, Notes('a'))
     with pytest.raises(SystemExit, match=r'error: The checkpoint .*clamp_tiny.py cannot be read'):
-        load_tool('publish').main([CONFIG, CONFIG, f'{tmp_path}/out'])
+        load_tool('publish').main([DEMO, DEMO, f'{tmp_path}/out'])
 
 
 def config_with(folder: Path, tmp_path: Path, **changes) -> str:
@@ -222,7 +222,7 @@ def test_a_model_does_not_say_where_to_write(folder, tmp_path):
 
 
 def test_a_config_that_is_no_plain_data_is_refused(checkpoint, tmp_path):
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     cfg.model.test_cfg.scale = float('inf')
     with pytest.raises(ValueError, match='cannot be written as plain data'):
         publish(cfg, checkpoint, tmp_path / 'out', Notes('a'))
@@ -234,7 +234,7 @@ def test_a_class_of_ones_own_is_refused_before_others_cannot_load_it(checkpoint,
     class OwnPromptLearner(PromptLearner):
         pass
 
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     cfg.model.head.prompt_learner.type = 'OwnPromptLearner'
     try:
         with pytest.raises(ValueError, match="type='OwnPromptLearner', which neither this package nor MMPose has"):
@@ -245,7 +245,7 @@ def test_a_class_of_ones_own_is_refused_before_others_cannot_load_it(checkpoint,
 
 
 def test_an_exported_model_is_published_as_it_is(monkeypatch, tmp_path):
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     session = Session.of(cfg)
     monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
     exported = tmp_path / 'trained.onnx'
@@ -263,12 +263,12 @@ def test_an_exported_model_is_published_as_it_is(monkeypatch, tmp_path):
 def test_checkpoints_of_torchs_older_format(checkpoint, tmp_path):
     old = str(tmp_path / 'old.pth')
     torch.save(torch.load(checkpoint), old, _use_new_zipfile_serialization=False)
-    publish(Config.fromfile(CONFIG), old, tmp_path / 'out', Notes('a'))
+    publish(Config.fromfile(DEMO), old, tmp_path / 'out', Notes('a'))
     assert 'epoch 3, seed 7' in (tmp_path / 'out/README.md').read_text()
 
 
 def test_the_card_has_the_names_that_are_asked_for():
-    cfg = read_config(CONFIG.replace('demo/clamp_tiny', 'animalpose/openvocab_lite0-minilm_novel'))
+    cfg = read_config(str(CONFIGS / 'animalpose/openvocab_lite0-minilm_novel.py'))
     card = model_card(cfg, MODELS.build(dict(type='TopdownPoseEstimator', **BASELINE)), Notes('a'), {}, '', ORIGIN)
     assert (
         '| 10 | R_B_Paw | right back paw | L_B_Paw |\n| 11 | L_Eye | left eye | R_Eye |' in card
@@ -279,7 +279,7 @@ def test_the_card_has_the_names_that_are_asked_for():
 def test_the_card_of_an_exported_model_says_of_what_it_was_exported():
     head = dict(type='ONNXHead', in_channels=17, out_channels=17, deconv_out_channels=None, final_layer=None)
     model = MODELS.build(dict(type='TopdownPoseEstimator', backbone=BASELINE['backbone'], head=head))
-    card = model_card(Config.fromfile(CONFIG), model, Notes('a'), {}, '', ORIGIN)
+    card = model_card(Config.fromfile(DEMO), model, Notes('a'), {}, '', ORIGIN)
     assert 'TopdownHeatmapEstimator with CLIPBackbone and CLAMPHead, an ONNX graph, input 128x128' in card
     assert '`tools/predict.py`, `test.py` and `demo_app.py` take this folder' in card
 
@@ -292,23 +292,19 @@ def test_the_card_names_all_training_data():
 
 
 def test_where_weights_to_begin_with_come_from_is_forgotten():
-    cfg = Config.fromfile(CONFIG.replace('demo/clamp_tiny', 'ap10k/clamp_vitb'))
+    cfg = Config.fromfile(CONFIGS / 'ap10k/clamp_vitb.py')
     config = published_config(cfg)
     assert config['model']['backbone']['clip']['pretrained'] is None
     assert config['model']['head']['prompt_learner']['text_encoder']['pretrained'] is None
-    assert (
-        'init_cfg'
-        not in published_config(
-            Config.fromfile(CONFIG.replace('demo/clamp_tiny', 'ap10k/simplebaseline_r50-imagenet'))
-        )['model']['backbone']
-    )
+    baseline = published_config(Config.fromfile(CONFIGS / 'ap10k/simplebaseline_r50-imagenet.py'))
+    assert 'init_cfg' not in baseline['model']['backbone']
 
 
 def test_the_model_of_a_command_line(folder, checkpoint, monkeypatch):
     paths = (f'{folder}/config.json', f'{folder}/model.safetensors')
     assert split_model([str(folder), 'a.jpg']) == (*paths, ['a.jpg'])
     assert split_model(['a.onnx', 'a.jpg']) == (None, 'a.onnx', ['a.jpg'])
-    assert split_model([CONFIG, checkpoint, 'a.jpg', 'b']) == (CONFIG, checkpoint, ['a.jpg', 'b'])
+    assert split_model([DEMO, checkpoint, 'a.jpg', 'b']) == (DEMO, checkpoint, ['a.jpg', 'b'])
     monkeypatch.setattr(pretrained, 'DEFAULT', folder)
     assert split_model(['a.jpg', 'b.jpg']) == (*paths, ['a.jpg', 'b.jpg'])
     monkeypatch.setattr(pretrained, 'DEFAULT', folder / 'none')
@@ -362,14 +358,12 @@ def test_weights_of_another_model_are_refused(folder, tmp_path):
 def test_a_text_model_of_hugging_face_comes_along(tmp_path):
     pytest.importorskip('transformers')
     source = save_model(tmp_path / 'text')
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     encoder = cfg.model.head.prompt_learner.text_encoder
     encoder.text_cfg = dict(
         hf_model_name=source, hf_tokenizer_name=source, hf_proj_type='linear', context_length=20, width=32
     )
-    torch.manual_seed(0)
-    path = str(tmp_path / 'epoch_1.pth')
-    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    path = save_checkpoint(cfg, tmp_path / 'epoch_1.pth')
     [[expected]] = PosePredictor(cfg, path, 'cpu')([IMAGE])
     publish(cfg, path, tmp_path / 'published', Notes('a'))
     (tmp_path / 'published').rename(tmp_path / 'moved')
@@ -383,7 +377,7 @@ def test_a_text_model_has_the_name_that_it_has_in_the_folder(folder, tmp_path):
         hf_model_name='text_model', hf_tokenizer_name='roberta-base', width=64))  # fmt: skip
     text_cfg = read_published_config(path).model.head.prompt_learner.text_encoder.text_cfg
     assert text_cfg == dict(hf_model_name=f'{tmp_path}/text_model', hf_tokenizer_name='roberta-base', width=64)
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     cfg.model.head.prompt_learner.text_encoder.text_cfg = dict(hf_model_name='weights/minilm')
     text_cfg = published_config(cfg)['model']['head']['prompt_learner']['text_encoder']['text_cfg']
     assert text_cfg == dict(hf_model_name='text_model')

@@ -11,14 +11,12 @@ from mmengine.config import Config
 from clamp.checks import read_config
 from clamp.command_line import Options
 from clamp.settings import forget_workers, override
-
-ROOT = Path(__file__).parents[1]
-CONFIG = str(ROOT / 'configs/demo/clamp_tiny.py')
+from tests.repository import DEMO, ROOT
 
 
 @cache
 def config() -> Config:
-    return read_config(CONFIG)
+    return read_config(DEMO)
 
 
 def read(*options: str) -> Config:
@@ -127,7 +125,7 @@ def test_what_is_no_option_ends_in_one_line(option, capsys):
         assert f'error: argument --cfg-options: {option} is not KEY=VALUE' in capsys.readouterr().err
 
 
-def leaf(folder: Path, text: str, base: str = CONFIG) -> str:
+def leaf(folder: Path, text: str, base: str = DEMO) -> str:
     path = folder / 'mine.py'
     path.write_text(f'_base_ = {base!r}\n{text}\n')
     return str(path)
@@ -153,7 +151,7 @@ def test_names_that_nothing_reads_are_refused_in_files(text, name, meant, tmp_pa
 
 def test_names_that_are_read_pass(tmp_path):
     read_config(leaf(tmp_path, "root = 'mine/'\ntrain_dataloader = dict(dataset=dict(data_root=root))"))
-    path = leaf(tmp_path, 'size = 7', CONFIG)
+    path = leaf(tmp_path, 'size = 7', DEMO)
     child = tmp_path / 'child.py'
     child.write_text("_base_ = './mine.py'\ntrain_dataloader = dict(batch_size=_base_.size)\n")
     assert read_config(str(child)).train_dataloader.batch_size == 7

@@ -4,15 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.repository import ROOT
 
 
 def code_cells() -> list[str]:
-    notebook = json.loads((REPOSITORY / 'docs/tutorial.ipynb').read_text(encoding='utf-8'))
+    notebook = json.loads((ROOT / 'docs/tutorial.ipynb').read_text(encoding='utf-8'))
     return [''.join(cell['source']) for cell in notebook['cells'] if cell['cell_type'] == 'code']
 
 
@@ -29,9 +28,9 @@ def run_command(command: str) -> None:
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
     for name in ('configs', 'tools'):
-        (tmp_path / name).symlink_to(REPOSITORY / name)
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('PYTHONPATH', str(REPOSITORY))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('MPLBACKEND', 'agg')
     names = dict(run_command=run_command)
     for source in code_cells():
@@ -44,5 +43,5 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_the_notebook_is_kept_without_its_output():
-    notebook = json.loads((REPOSITORY / 'docs/tutorial.ipynb').read_text(encoding='utf-8'))
+    notebook = json.loads((ROOT / 'docs/tutorial.ipynb').read_text(encoding='utf-8'))
     assert not any(cell.get('outputs') or cell.get('execution_count') for cell in notebook['cells'])

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -17,10 +16,8 @@ from clamp.keypoint_names import mirrored
 from clamp.model_checks import check_keypoint_number, check_sizes, check_targets
 from clamp.settings import check_settings, check_variables
 from clamp.tables import ALL_OF, read_tables
-from tests.conftest import load_tool
-from tests.test_checks import assert_recipe
+from tests.repository import ROOT, assert_recipe, load_tool
 
-ROOT = Path(__file__).parents[1]
 LEAVES = sorted((ROOT / 'configs/union').glob('*.py'))
 TABLES = read_tables(ROOT / 'tools/tables.json')
 TABLE = TABLES['union']

@@ -19,7 +19,7 @@ from clamp.visualization.figures import overlay_score_map, plot_poses, plot_simi
 from clamp.visualization.hook import ScoreMapHook
 from clamp.visualization.identity import COLOURS, draw_identity
 from clamp.visualization.prompts import mean_similarity, view_prompts
-from tests.conftest import NAMES, tiny_clip, tiny_head
+from tests.tiny_models import NAMES, tiny_clip, tiny_head
 
 METAINFO = dict(
     num_keypoints=4,

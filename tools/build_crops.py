@@ -95,45 +95,46 @@ def claim(out: Path, manifest: dict) -> None:
     """Take the folder for crops of this manifest.
 
     Raises:
-        ValueError: If it holds anything else.
+        ValueError: If it holds anything else, or its manifest cannot be read.
     """
     path, manifest = out / 'manifest.json', json.loads(json.dumps(manifest))  # tuples become lists, as in the file
     if path.is_file():
-        found = json.loads(path.read_text())
-        if other := [key for key in manifest if found.get(key) != manifest[key]]:
+        try:
+            found = json.loads(path.read_bytes())
+            other = [key for key in manifest if found.get(key) != manifest[key]]
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f'{path} is damaged ({error}): take another folder, or delete this one.') from error
+        if other:
             raise ValueError(f'{out} holds crops of other {", ".join(other)}: take another folder, or delete it.')
     elif out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} holds something else, and no manifest.json of crops: take another folder.')
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(manifest, indent=2))
+        write_whole(path, json.dumps(manifest, indent=2).encode())
 
 
-def encode(job: Job) -> np.ndarray:
-    """Cut and encode one crop.
-
-    Raises:
-        ValueError: If the image cannot be read or is of another size than the annotation file says.
-    """
-    if (image := decode(job.source)) is None:
-        raise ValueError('cannot be read')
-    if image.shape[1::-1] != tuple(job.size):
-        raise ValueError(f'is of another size than the annotation file says: {image.shape[1::-1]}, not {job.size}')
-    return cv2.imencode(job.target.suffix, job.crop.cut(image), ENCODER_OPTIONS[job.target.suffix[1:]])[1]
+def encode(job: Job) -> tuple[bytes, str]:
+    """Cut and encode one crop; return it, or nothing and what is wrong with the image."""
+    try:
+        if (image := decode(job.source)) is None:
+            return b'', f'{job.source} cannot be read'
+        if (size := image.shape[1::-1]) != tuple(job.size):
+            return b'', f'{job.source} is of another size than the annotation file says: {size}, not {job.size}'
+        kind = job.target.suffix
+        return cv2.imencode(kind, job.crop.cut(image), ENCODER_OPTIONS[kind[1:]])[1].tobytes(), ''
+    except (OSError, cv2.error) as error:
+        return b'', f'{job.source} {error}'
 
 
 def write(job: Job) -> str:
     """Write one crop, whole or not at all, unless it is there; return what is wrong, or ''."""
     if job.target.exists():
         return ''
-    try:
-        content = encode(job)
-    except (OSError, ValueError, cv2.error) as error:
-        return f'{job.source} {error}'
-    part = job.target.with_suffix('.part')
-    part.write_bytes(content)
-    part.replace(job.target)
-    return ''
+    content, wrong = encode(job)
+    if not wrong:
+        part = job.target.with_suffix('.part')
+        part.write_bytes(content)
+        part.replace(job.target)
+    return wrong
 
 
 def foretell(jobs: list[Job], format_: str) -> int:
@@ -142,7 +143,8 @@ def foretell(jobs: list[Job], format_: str) -> int:
     if format_ == 'bmp':
         return 3 * pixels
     some = [jobs[i] for i in np.linspace(0, len(jobs) - 1, min(32, len(jobs))).astype(int)]
-    return round(pixels * sum(len(encode(job)) for job in some) / sum(job.crop.width * job.crop.height for job in some))
+    content = sum(len(encode(job)[0]) for job in some)  # a broken image has none, and is left out later
+    return round(pixels * content / sum(job.crop.width * job.crop.height for job in some))
 
 
 def plan(config: dict, args: argparse.Namespace) -> tuple[dict, list[dict], list[Job]]:
@@ -206,6 +208,8 @@ def main(argv: list[str] | None = None) -> None:
     cv2.setNumThreads(0)  # the threads are ours
     wrong = thread_map(write, jobs, max_workers=args.workers, desc='cutting', unit=' crops')
     good = [index for index, message in enumerate(wrong) if not message]
+    if not good:
+        sys.exit('error: no image can be cut:\n' + '\n'.join(sorted(set(wrong))))
     save_annotations(config, args.out, [samples[i] for i in good], [jobs[i] for i in good])
     print(f'{len(good)} crops are in {args.out}. To train on them:')
     option = 'train_dataloader.dataset' + '.dataset' * (config is not cfg.train_dataloader.dataset)  # repeated

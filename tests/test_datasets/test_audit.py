@@ -7,24 +7,9 @@ import pytest
 from PIL import Image
 
 from clamp.datasets import audit
+from tests.tiny_data import COW, make_part
 
-KEYPOINTS = ['left_eye', 'right_eye', 'nose']
 SWAPS = {'L_Eye': 'R_Eye', 'R_Eye': 'L_Eye', 'Nose': 'Nose'}
-
-
-def make_part(name, start, root):
-    """Two images of 40x30 with a cow each, facing the camera."""
-    root.mkdir(exist_ok=True)
-    images, annotations = [], []
-    for id_ in (start, start + 1):
-        blocks = np.random.default_rng(id_).integers(0, 255, (6, 8), dtype=np.uint8)
-        Image.fromarray(blocks).resize((40, 30)).save(root / f'{id_}.jpg')
-        images.append({'id': id_, 'file_name': f'{id_}.jpg', 'width': 40, 'height': 30})
-        ann = {'id': id_, 'image_id': id_, 'category_id': 1, 'bbox': [5, 5, 20, 20], 'area': 400, 'iscrowd': 0}
-        annotations.append({**ann, 'num_keypoints': 2, 'keypoints': [20, 10, 2, 10, 10, 2, 0, 0, 0]})
-    categories = [{'id': 1, 'name': 'cow', 'supercategory': 'Bovidae', 'keypoints': list(KEYPOINTS)}]
-    coco = {'images': images, 'annotations': annotations, 'categories': categories}
-    return audit.Part(name, root / f'{name}.json', root, coco)
 
 
 @pytest.fixture
@@ -66,8 +51,8 @@ DEFECTS = {
         set_value('bbox', [5, None, 9, 9]),
     '`width` and `height` are not given, read from the image': lambda coco: coco['images'][0].pop('width'),
     'category: left and right swapped': lambda c: c['categories'][0].update(keypoints=['R_Eye', 'L_Eye', 'Nose']),
-    "category: not in the data set's order": lambda c: c['categories'][0].update(keypoints=['nose', *KEYPOINTS[:2]]),
-    'category: 2 names, the data set has 3': lambda coco: coco['categories'][0].update(keypoints=KEYPOINTS[:2]),
+    "category: not in the data set's order": lambda c: c['categories'][0].update(keypoints=['nose', *COW[:2]]),
+    'category: 2 names, the data set has 3': lambda coco: coco['categories'][0].update(keypoints=COW[:2]),
     "another image's id in train": lambda coco: coco['images'][0].update(id=1),
     'image is in train too, by name': lambda coco: coco['images'][0].update(file_name='1.jpg'),
     'in train, not here': lambda coco: [ann.update(species='dog') for ann in coco['annotations']],

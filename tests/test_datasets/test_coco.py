@@ -11,7 +11,7 @@ from PIL import Image
 
 from clamp.checks import check_data
 from clamp.datasets import coco as reader
-from tests.test_datasets.conftest import average_precision, config, make_coco, write
+from tests.tiny_data import average_precision, config, make_coco, write
 
 NAN = float('nan')
 

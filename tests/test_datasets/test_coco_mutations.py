@@ -14,8 +14,8 @@ import pytest
 from clamp.checks import check_data
 from clamp.datasets import coco as reader
 from clamp.inference.sources import CocoBoxes
-from tests.conftest import link_configs, load_tool, slow_except
-from tests.test_datasets.conftest import average_precision, config, make_coco, write
+from tests.repository import link_configs, load_tool, slow_except
+from tests.tiny_data import average_precision, config, make_coco, write
 
 MISSING = object()
 NAN, INFINITY = float('nan'), float('inf')

@@ -1,14 +1,12 @@
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from clamp.datasets.mean_pose import mean_pose
-from tests.conftest import load_tool
+from tests.repository import DEMO, ROOT, load_tool
 
-CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
@@ -45,7 +43,7 @@ def test_animals_that_no_model_is_asked_for_take_no_place(tmp_path, capsys):
     parts = ('train_dataloader.dataset', 'val_dataloader.dataset', 'test_dataloader.dataset')
     options = [f'{part}.data_root={tmp_path}/' for part in parts]
     options += [f'{part}.ann_file={tmp_path}/annotations/ap10k-val-split1.json' for part in EVALUATORS]
-    load_tool('mean_pose').main([CONFIG, '--cfg-options', *options])
+    load_tool('mean_pose').main([DEMO, '--cfg-options', *options])
     assert 'IoU=0.50:0.95 | area=   all | maxDets= 20 ] =  1.000' in capsys.readouterr().out
 
 
@@ -60,4 +58,4 @@ def test_a_config_of_other_keypoints_than_its_file_has_is_refused(config, reason
     tool = load_tool('mean_pose')
     monkeypatch.setattr(tool, 'check_config', lambda cfg, splits: None)  # the data may not be here
     with pytest.raises(SystemExit, match=reason):
-        tool.main([str(Path(__file__).parents[2] / f'configs/{config}.py')])
+        tool.main([str(ROOT / f'configs/{config}.py')])

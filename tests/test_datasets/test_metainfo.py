@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import pytest
 from mmengine.config import Config
 
 from clamp.checks import read_file
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.datasets.metainfo import annotation_path, dataset_metainfo, raw_metainfo
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 SIX_PAIRS = [f'{side} {part}' for part in ('eye', 'ear', 'paw', 'knee', 'hip', 'horn') for side in ('left', 'right')]
 
 

@@ -6,18 +6,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from clamp.datasets.coco import keypoints_of, read
 from clamp.datasets.names import readable
 from clamp.datasets.new_dataset import make_metainfo, swaps_of
-
-NAMES = ['left_eye', 'right_eye', 'snout']
-
-
-def coco(**annotation) -> dict:
-    """Four images with an animal each."""
-    ann = dict(category_id=1, bbox=[1, 2, 10, 20], keypoints=[3, 4, 2, 0, 0, 0, 5, 6, 1]) | annotation
-    return dict(
-        images=[dict(id=i, file_name=f'{i}.png', width=32, height=32) for i in range(4)],
-        annotations=[dict(id=10 + i, image_id=i, **ann) for i in range(4)],
-        categories=[dict(id=1, name='mouse', keypoints=NAMES, skeleton=[[1, 3], [2, 3], [1, 2]])],
-    )
+from tests.tiny_data import MOUSE, sparse_coco
 
 
 def write(tmp_path, content):
@@ -73,7 +62,7 @@ def test_metainfo_of_known_keypoints_is_mmposes(known):
 
 
 def test_unknown_keypoints_get_the_stated_sigma_and_colours_tell_the_sides():
-    info = make_metainfo('mice', NAMES, [[0, 2], [1, 2], [0, 1]])
+    info = make_metainfo('mice', MOUSE, [[0, 2], [1, 2], [0, 1]])
     assert info['sigmas'] == [0.025, 0.025, 0.05]
     green, orange, blue = [0, 255, 0], [255, 128, 0], [51, 153, 255]
     assert [keypoint['color'] for keypoint in info['keypoint_info'].values()] == [green, orange, blue]
@@ -82,30 +71,30 @@ def test_unknown_keypoints_get_the_stated_sigma_and_colours_tell_the_sides():
 
 
 def test_what_the_metric_needs_is_filled_in_and_nothing_else_is_changed(tmp_path):
-    source = coco()
+    source = sparse_coco()
     source['annotations'][0]['area'] = 7
     source['annotations'].append(dict(id=20, image_id=0, category_id=1, bbox=[0, 0, 5, 5]))  # a box alone
     found = read(write(tmp_path, source))
     assert [ann['area'] for ann in found['annotations']] == [7, 200, 200, 200]
     assert [(ann['num_keypoints'], ann['iscrowd']) for ann in found['annotations']] == [(2, 0)] * 4
     assert found['images'] == source['images']
-    assert keypoints_of(found) == (NAMES, [[0, 2], [1, 2], [0, 1]])
+    assert keypoints_of(found) == (MOUSE, [[0, 2], [1, 2], [0, 1]])
 
 
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (coco() | dict(categories=[dict(id=1, name='mouse')]), 'none of its `categories` has `keypoints`'),
+        (sparse_coco() | dict(categories=[dict(id=1, name='mouse')]), 'none of its `categories` has `keypoints`'),
         (
-            coco() | dict(categories=[dict(id=i, name=f'no {i}', keypoints=NAMES[:i]) for i in (1, 2)]),
+            sparse_coco() | dict(categories=[dict(id=i, name=f'no {i}', keypoints=MOUSE[:i]) for i in (1, 2)]),
             'the categories no 1 and no 2 have different `keypoints`',
         ),
         (
-            coco() | dict(categories=[dict(id=1, name='mouse', keypoints=NAMES, skeleton=[[0, 1]])]),
+            sparse_coco() | dict(categories=[dict(id=1, name='mouse', keypoints=MOUSE, skeleton=[[0, 1]])]),
             r'the `skeleton` of mouse has numbers outside 1\.\.3',
         ),
         (
-            coco() | dict(categories=[dict(id=1, name='mouse', keypoints=NAMES, skeleton=[[1, None]])]),
+            sparse_coco() | dict(categories=[dict(id=1, name='mouse', keypoints=MOUSE, skeleton=[[1, None]])]),
             r'the `skeleton` of mouse should be pairs of whole numbers: .*null',
         ),
     ],

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from clamp.datasets.shared_images import Shared, find_shared, read_list, write_list
-from tests.conftest import load_tool, slow_except
-from tests.test_datasets.test_audit import make_part
+from tests.repository import ROOT, load_tool, slow_except
+from tests.tiny_data import make_part
 
-REPOSITORY = Path(__file__).parents[2]
-SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample'
-ANIMALPOSE = REPOSITORY / 'data/animalpose'
+SAMPLE = ROOT.parent / 'shared/data/ap10k-sample'
+ANIMALPOSE = ROOT / 'data/animalpose'
 check_dataset, make_splits = load_tool('check_dataset'), load_tool('make_splits')
 
 

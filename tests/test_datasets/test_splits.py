@@ -2,13 +2,13 @@ import copy
 import hashlib
 import itertools
 import json
-from pathlib import Path
 
 import pytest
 
 from clamp.datasets import split_sources, splits
+from tests.repository import ROOT
 
-SAMPLE = Path(__file__).parents[2].parent / 'shared/data/ap10k-sample/test_ap10k.json'
+SAMPLE = ROOT.parent / 'shared/data/ap10k-sample/test_ap10k.json'
 NAMES = {1: ('cow', 'Bovidae'), 2: ('dog', 'Canidae'), 3: ('cat', 'Felidae'), 4: ('hippo', 'Hippopotamidae')}
 
 

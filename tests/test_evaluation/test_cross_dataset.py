@@ -1,53 +1,25 @@
 """A model of one data set on another: by name, whatever the order, and whatever else either has."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS, EVALUATORS
-from PIL import Image
 
 from clamp.combined_checks import check_evaluator, check_parts
 from clamp.datasets.new_dataset import make_metainfo
 from clamp.evaluation.cross_dataset import canonical_names, measure_on
-from tests.conftest import load_tool
+from tests.repository import DEMO, ROOT, load_tool
+from tests.tiny_data import mice
 
-ROOT = Path(__file__).parents[2]
 COMMON = ['left eye', 'right eye', 'nose', 'tail base'] + [
     f'{side} {end} paw' for end in ('front', 'back') for side in ('left', 'right')
 ]
-MICE = ['tail_tip', 'snout', 'eyeR', 'eyeL', 'implant']  # three of which AP-10K has, the eyes the other way round
 
 
 def demo() -> Config:
-    return Config.fromfile(ROOT / 'configs/demo/clamp_tiny.py')
-
-
-def mice(tmp_path: Path) -> Config:
-    """A data set of one animal on each of two images, all labelled, at (10 k + 8, 6 k + 7) for the k-th keypoint."""
-    coco = dict(categories=[dict(id=1, name='mouse', keypoints=MICE)], images=[], annotations=[])
-    for i in range(2):
-        Image.new('RGB', (64, 48)).save(tmp_path / f'{i}.png')
-        coco['images'].append(dict(id=i, file_name=f'{i}.png', width=64, height=48))
-        points = [value for k in range(5) for value in (10 * k + 8, 6 * k + 7, 2)]
-        coco['annotations'].append(
-            dict(id=i, image_id=i, category_id=1, bbox=[2, 2, 60, 44], area=1500, iscrowd=0)
-            | dict(keypoints=points, num_keypoints=5)
-        )
-    (tmp_path / 'mice.json').write_text(json.dumps(coco))
-    dataset = dict(
-        type='BaseCocoStyleDataset',
-        metainfo=make_metainfo('mice', MICE, []),
-        data_root=str(tmp_path),
-        ann_file='mice.json',
-        test_mode=True,
-        pipeline=[dict(type='LoadImage')],
-    )
-    return Config(dict(test_dataloader=dict(dataset=dataset)))
+    return Config.fromfile(DEMO)
 
 
 def test_known_data_sets_have_eight_keypoints_in_common():
@@ -108,7 +80,7 @@ def test_what_cannot_be_measured_is_one_error(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r'minilm_novel\.py takes some of its keypoints: name the config'):
         measure_on(demo(), Config.fromfile(some))
     monkeypatch.setenv('LOCAL_RANK', '0')
-    config, test = str(ROOT / 'configs/demo/clamp_tiny.py'), load_tool('test')
+    config, test = DEMO, load_tool('test')
     for arguments, message in (
         (['--on', union], 'error: .*combines data sets'),
         (['--on', config, '--dump', str(tmp_path / 'all.pkl')], r'error: --dump saves predictions of one data set'),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clamp.evaluation.identities import Seen, identity_scores, overlap
-from tests.conftest import load_tool
+from tests.repository import load_tool
 
 LEFT, RIGHT = [0, 0, 10, 10], [50, 0, 10, 10]
 TRUTH = [Seen([1, 2], [LEFT, RIGHT])] * 4

@@ -77,6 +77,7 @@ def test_a_project_of_several_animals_in_one_column_of_names(project):
         ('config.yaml', '[', ValueError, 'no config.yaml of a DeepLabCut'),
         ('config.yaml', CONFIG.replace('[nose, ear]', '7'), ValueError, 'no config.yaml of a DeepLabCut'),
         ('labeled-data/clip/img1.png', None, FileNotFoundError, r'img1.png of .*CollectedData_Ana.csv is not there'),
+        ('labeled-data/clip/img1.png', 'text', ValueError, r'img1.png of .*CollectedData_Ana.csv cannot be read'),
         ('labeled-data/clip/CollectedData_Ana.csv', None, FileNotFoundError, 'has no labels'),
         ('labeled-data/clip/CollectedData_Ana.csv', 'a,b\n', ValueError, 'is no table of labels'),
         ('labeled-data/clip/CollectedData_Ana.csv', LABELS.replace('30,30', '30,x'), ValueError, 'line 5'),
@@ -167,6 +168,10 @@ def test_files_of_sleap_that_cannot_be_used(labels, tmp_path):
     with pytest.raises(ValueError, match='cannot be read as a SLEAP file'):
         read_labels(tmp_path / 'text.slp', tmp_path / 'images')
     labels.save(str(tmp_path / 'labels.slp'), embed=False, verbose=False)
+    labels.skeletons.append(type(labels.skeletons[0])(['nose'], name='rat'))
+    labels.save(str(tmp_path / 'two.slp'), embed=False, verbose=False)
+    with pytest.raises(ValueError, match=r'two.slp has 2 skeletons; make a file of each'):
+        read_labels(tmp_path / 'two.slp', tmp_path / 'images')
     (tmp_path / 'clip.avi').unlink()
     with pytest.raises(FileNotFoundError, match=r'Frame 0 of .*clip.avi.* cannot be read'):
         read_labels(tmp_path / 'labels.slp', tmp_path / 'images')

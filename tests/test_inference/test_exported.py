@@ -1,64 +1,24 @@
 """An exported model alone sees and says what it does in the place of the model of its config."""
 
-import json
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 
-from clamp.datasets.metainfo import dataset_metainfo
 from clamp.inference import PosePredictor
 from clamp.inference.exported import ExportedPredictor
 from clamp.onnx import graph
+from tests.exported_session import Session
+from tests.repository import DEMO
 
-CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
 K = 17
-
-
-class Session:
-    """A graph whose keypoints are the brightest pixels of some rows of its input, and which keeps its inputs."""
-
-    def __init__(self, metainfo: dict, names: list[str], size: tuple[int, int], decoded: bool = True):
-        self.inputs = []
-        self.values = dict(
-            clamp_version='1',
-            keypoint_names=list(metainfo['keypoint_id2name'].values()),
-            prompts=names,
-            mirror_names=[names[index] for index in metainfo['flip_indices']],
-            padding=1.25,
-            sigmas=metainfo['sigmas'].tolist(),
-            flip_indices=metainfo['flip_indices'],
-            skeleton_links=metainfo['skeleton_links'],
-            input_size=size,
-            flip_test=True,
-            decoded=decoded,
-        )
-
-    @classmethod
-    def of(cls, cfg: Config) -> 'Session':
-        metainfo, head = dataset_metainfo(cfg.test_dataloader.dataset), cfg.model.head
-        return cls(metainfo, list(head.prompt_learner.keypoint_names), list(head.decoder.input_size))
-
-    def get_modelmeta(self) -> SimpleNamespace:
-        return SimpleNamespace(custom_metadata_map={name: json.dumps(value) for name, value in self.values.items()})
-
-    def run(self, names: list[str] | None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        images = inputs['images']
-        self.inputs.append(images)
-        rows = np.arange(K) * (images.shape[2] // K)
-        columns = images[:, 0, rows].argmax(-1)  # (B, K)
-        keypoints = np.stack([columns, np.broadcast_to(rows, columns.shape)], axis=-1).astype(np.float32)
-        scores = images[:, 0, rows].max(-1).astype(np.float32) / 255
-        heatmaps = np.zeros((len(images), K, 32, 32), np.float32)
-        return [keypoints, scores] if names else [keypoints, scores, heatmaps]
 
 
 @pytest.fixture
 def session(monkeypatch, tmp_path) -> Session:
-    session = Session.of(Config.fromfile(CONFIG))
+    session = Session.of(Config.fromfile(DEMO))
     monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
     monkeypatch.chdir(tmp_path)
     Path('model.onnx').touch()
@@ -69,7 +29,7 @@ def test_pixels_and_poses_are_those_of_mmposes_pipeline(session):
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, shape, np.uint8) for shape in ((90, 120, 3), (200, 61, 3))]
     boxes = [[[10, 5, 80, 70], [-20, 40.5, 60, 90]], None]  # the second one is in part outside
-    of_config = PosePredictor(CONFIG, 'model.onnx', 'cpu')
+    of_config = PosePredictor(DEMO, 'model.onnx', 'cpu')
     alone = ExportedPredictor('model.onnx')
     expected, got = of_config(images, boxes, 2), alone(images, boxes, 2)
     assert [len(batch) for batch in session.inputs] == [2, 1, 2, 1]

@@ -7,18 +7,17 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS
 
 from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
 from clamp.inference import Pose, PosePredictor, ScoreMap, cells_to_image, check_boxes, check_image, clip_box
 from clamp.onnx.estimator import ONNXHead
+from tests.repository import DEMO
+from tests.tiny_models import save_checkpoint
 
-CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
-BASELINE = CONFIG.replace('clamp_tiny', 'simplebaseline_tiny')
+BASELINE = DEMO.replace('clamp_tiny', 'simplebaseline_tiny')
 
 
 @pytest.fixture(scope='module')
@@ -28,17 +27,10 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
-def save_checkpoint(config: str, path: Path) -> str:
-    init_default_scope('mmpose')
-    torch.manual_seed(0)
-    torch.save(dict(state_dict=MODELS.build(Config.fromfile(config).model).state_dict()), path)
-    return str(path)
-
-
 @pytest.fixture(scope='module')
 def predictor(root) -> PosePredictor:
     options = {'test_dataloader.dataset.data_root': f'{root}/'}
-    return PosePredictor(CONFIG, save_checkpoint(CONFIG, root / 'clamp.pth'), 'cpu', options)
+    return PosePredictor(DEMO, save_checkpoint(DEMO, root / 'clamp.pth'), 'cpu', options)
 
 
 def val_images(root: Path) -> tuple[list[str], list[list]]:
@@ -62,7 +54,7 @@ def test_poses_are_those_of_a_test_on_the_data_set(predictor, root):
 
 
 def test_any_names_in_the_place_of_the_models_own(root, predictor):
-    config = CONFIG.replace('clamp_tiny', 'openvocab_tiny')
+    config = DEMO.replace('clamp_tiny', 'openvocab_tiny')
     options = {'test_dataloader.dataset.data_root': f'{root}/'}
     named = PosePredictor(config, save_checkpoint(config, root / 'openvocab.pth'), 'cpu', options)
     paths, _ = val_images(root)
@@ -87,14 +79,11 @@ def test_any_names_in_the_place_of_the_models_own(root, predictor):
 
 def test_names_in_a_language_without_left_and_right_keep_the_pairs_of_the_data_set(root):
     """The flip test asks the mirror image for the other eye, whatever is asked for beside it and in which order."""
-    cfg = read_config(CONFIG.replace('clamp_tiny', 'openvocab_tiny'))
+    cfg = read_config(DEMO.replace('clamp_tiny', 'openvocab_tiny'))
     spanish = {'left': 'izquierdo', 'right': 'derecho'}
     names = [' '.join(spanish.get(word, word) for word in name.split()) for name in cfg.keypoint_names]
     cfg.model.head.prompt_learner.keypoint_names = names
-    torch.manual_seed(0)
-    path = str(root / 'spanish.pth')
-    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
-    predictor = PosePredictor(cfg, path, 'cpu')
+    predictor = PosePredictor(cfg, save_checkpoint(cfg, root / 'spanish.pth'), 'cpu')
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     [[own]] = predictor([image])
     for asked in (['izquierdo eye'], ['derecho eye', 'izquierdo eye'], names[::-1], ['Izquierdo_Eye', 'hoof']):
@@ -125,7 +114,7 @@ def test_names_and_metainfo(predictor, root):
     with pytest.raises(ValueError, match='HeatmapHead has no prompts'):
         baseline.score_maps([np.zeros((8, 8, 3), np.uint8)])
     with pytest.raises(ValueError, match='of another model than the config'):
-        PosePredictor(CONFIG, str(root / 'baseline.pth'), 'cpu')
+        PosePredictor(DEMO, str(root / 'baseline.pth'), 'cpu')
 
 
 def test_score_maps_of_names_and_other_texts(predictor, root):

@@ -6,7 +6,7 @@ import open_clip
 import pytest
 
 from clamp.models.text_towers import tokens
-from tests.test_models.test_text_towers import save_tokenizer
+from tests.tiny_texts import save_tokenizer
 
 XLM_R = dict(model_type='xlm-roberta', vocab_size=250002, max_position_embeddings=514, pad_token_id=1)
 NLLB = dict(

@@ -16,7 +16,7 @@ from clamp.model_checks import check_sizes
 from clamp.models.clip import clip_config
 from clamp.models.image_towers import image_tower_layout
 from clamp.models.text_towers import check_prompts
-from tests.conftest import NAMES
+from tests.tiny_models import NAMES
 
 REFUSED = {
     'coca_ViT-B-32': 'The image tower of coca_ViT-B-32 is of no kind known here: CoCa pools all positions into queries',

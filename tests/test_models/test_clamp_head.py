@@ -5,56 +5,11 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
-from mmpose.testing import get_packed_inputs
 
 from clamp.models.clamp_head import cosine_similarity, keypoint_fractions
 from clamp.models.feature_contrastive_loss import sample_features
-from tests.conftest import tiny_clip, tiny_head
-
-K, D = 3, 24
-
-
-def features(batch: int = 2) -> tuple:
-    return torch.randn(batch, D), torch.randn(batch, D, 4, 4), torch.randn(batch, 32, 4, 4)
-
-
-def samples(batch: int = 2, size: int = 32) -> list:
-    """Targets of 8x8 heatmaps; the last keypoint is unlabelled."""
-    rng = np.random.default_rng(0)
-    result = []
-    for _ in range(batch):
-        sample = PoseDataSample(metainfo=dict(input_size=(size, size), flip_indices=[1, 0, 2]))
-        sample.gt_instances = InstanceData(transformed_keypoints=rng.uniform(4, 28, (1, K, 2)))
-        sample.gt_instance_labels = InstanceData(keypoint_weights=torch.tensor([[1.0, 1.0, 0.0]]))
-        sample.gt_fields = PixelData(heatmaps=torch.rand(K, 8, 8))
-        result.append(sample)
-    return result
-
-
-def msra_codec(kind: str) -> dict:
-    """The codec of :func:`estimator`'s heatmaps."""
-    size, heatmap = (32, 8) if kind == 'vit' else (64, 16)
-    return dict(type='MSRAHeatmap', input_size=(size, size), heatmap_size=(heatmap, heatmap), sigma=1)
-
-
-def packed_samples(kind: str, number: int) -> list:
-    """MMPose's own samples to predict, of :func:`estimator`'s input size."""
-    size = msra_codec(kind)['input_size']
-    packed = get_packed_inputs(number, num_keypoints=K, img_shape=size, input_size=size)['data_samples']
-    for sample in packed:
-        sample.set_metainfo(dict(flip_indices=[1, 0, 2]))
-    return packed
-
-
-def estimator(kind: str, **head) -> torch.nn.Module:
-    size = 32 if kind == 'vit' else 64
-    model = dict(
-        type='TopdownHeatmapEstimator',
-        backbone=dict(type='CLIPBackbone', clip=tiny_clip(kind), input_size=(size, size)),
-        head=tiny_head(kind, **head),
-        test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
-    )
-    return MODELS.build(model)
+from tests.exported_session import K
+from tests.tiny_models import D, estimator, features, samples, tiny_head
 
 
 def test_the_score_map_is_fused_as_in_figure_2():

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from clamp.models.clip import clip_config, load_tower
 from clamp.models.clip_weights import read_weights
-from tests.conftest import TEXT_CFG, random_clip, tiny_clip, tiny_head
+from tests.tiny_models import TEXT_CFG, random_clip, tiny_clip, tiny_head
 
 
 def torchscript(tensors: dict) -> torch.jit.ScriptModule:

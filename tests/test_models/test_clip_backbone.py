@@ -5,7 +5,7 @@ from mmengine.runner.checkpoint import get_state_dict, save_checkpoint
 
 from clamp.models.clip_backbone import CLIPBackbone
 from clamp.models.image_towers import resize_positions
-from tests.conftest import random_clip, tiny_clip
+from tests.tiny_models import random_clip, tiny_clip
 
 
 def backbone_and_clip(kind: str, **kwargs):

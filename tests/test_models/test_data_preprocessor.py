@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from mmpose.testing import get_packed_inputs
 
 from clamp.models.data_preprocessor import HeatmapDataPreprocessor, draw_heatmaps
-from tests.conftest import tiny_head
+from tests.tiny_models import tiny_head
 
 COLOURS = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 

@@ -7,17 +7,17 @@ import torch
 from mmpose.registry import MODELS
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tests.conftest import slow_except, tiny_head
-from tests.test_models.test_clamp_head import msra_codec
-from tests.test_models.test_synchronisation import GPU, Transfers, needs_pretence, pretend_on, training_batch
-from tests.test_models.test_text_towers import save_model
+from tests.pretended_gpu import GPU, Transfers, needs_pretence, pretend_on, training_batch
+from tests.repository import slow_except
+from tests.tiny_models import msra_codec, tiny_head
+from tests.tiny_texts import save_model
 from tests.tiny_timm import KINDS, tiny_timm_clip
 
 TEXTS = dict(zip(KINDS, cycle(['packed', 'full length', 'hugging face'])))
 
 
 def size_of(kind: str) -> str:
-    """The tiny CLIP of tests.conftest with the same stride."""
+    """The tiny CLIP of tests.tiny_models with the same stride."""
     return 'vit' if KINDS[kind][1] == 8 else 'resnet'
 
 

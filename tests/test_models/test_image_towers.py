@@ -7,19 +7,11 @@ from timm.layers import AttentionPoolLatent
 
 from clamp.models.clip_backbone import CLIPBackbone
 from clamp.models.image_towers import IMAGE_TOWERS, DenseTimm, image_tower_kind, image_tower_layout, resize_positions
-from tests.conftest import TEXT_CFG, random_clip, slow_except, tiny_clip
+from tests.repository import slow_except
+from tests.tiny_models import TEXT_CFG, make_nonzero, random_clip, tiny_clip
 from tests.tiny_timm import KINDS, tiny_timm_clip
 
 CLIPA = dict(layers=2, width=32, head_width=16, patch_size=8, image_size=32, pool_type='avg', no_ln_pre=True)
-
-
-def make_nonzero(tower: torch.nn.Module) -> torch.nn.Module:
-    """Draw what an initialisation left at zero or one, so that no part of a tower is without effect."""
-    with torch.no_grad():
-        for name, tensor in tower.state_dict().items():
-            if tensor.is_floating_point() and len(tensor.unique()) == 1:
-                tensor.uniform_(0.5, 1.5) if name.endswith(('var', 'weight', 'gamma')) else tensor.normal_(std=0.1)
-    return tower
 
 
 def backbone_of(kind: str, **kwargs) -> tuple[CLIPBackbone, torch.Tensor]:

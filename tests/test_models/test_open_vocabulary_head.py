@@ -8,8 +8,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import MODELS
 
 from clamp.keypoint_names import mirrored, spell_as
-from tests.conftest import NAMES, tiny_clip, tiny_head
-from tests.test_models.test_clamp_head import D, K, features, msra_codec, packed_samples, samples
+from tests.tiny_models import NAMES, D, K, features, msra_codec, packed_samples, samples, tiny_clip, tiny_head
 
 HUNDRED = [f'{side} spot number {i}' for i in range(50) for side in ('left', 'right')]
 LISTS = [

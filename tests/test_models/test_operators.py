@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.conftest import tiny_clip, tiny_head
+from tests.tiny_models import tiny_clip, tiny_head
 
 K, D = 3, 24
 NO_WORK = ('_unsafe_view', 'detach', 'empty', 'empty_like', 'empty_strided', 'new_empty_strided')

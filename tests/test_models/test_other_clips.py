@@ -12,9 +12,9 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
 from clamp.model_checks import check_sizes
+from tests.repository import ROOT
 from tools.complexity import TEXT_ENCODER, count_parameters
 
-ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / 'docs/clip_models.md').read_text()
 CONFIGS = dict(re.findall(r'```python\n# (configs/\S+)\n(.*?)```', DOCS, re.DOTALL))
 

@@ -9,9 +9,8 @@ import torch
 from clamp.models.clip import check_weights
 from clamp.models.clip_backbone import CLIPBackbone
 from clamp.models.prompt_learner import PromptLearner
-from tests.conftest import NAMES, tiny_clip
-from tests.test_models.test_image_towers import make_nonzero
-from tests.test_models.test_text_towers import save_model
+from tests.tiny_models import NAMES, make_nonzero, tiny_clip
+from tests.tiny_texts import save_model
 from tests.tiny_timm import tiny_timm_clip
 
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import open_clip
 import pytest
 import torch
@@ -8,7 +6,8 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from clamp.models.prompt_learner import ImageCrossAttention, PromptEncoder, PromptLearner
-from tests.conftest import NAMES, tiny_clip
+from tests.repository import ROOT
+from tests.tiny_models import NAMES, tiny_clip
 
 
 def learner(**kwargs) -> PromptLearner:
@@ -101,7 +100,7 @@ def test_trainable_matrix_in_place_of_the_text_encoder():
     [('trainable-matrix', {'context'}), ('trainable-matrix_refined', {'context', 'prompt_encoder', 'cross_attention'})],
 )
 def test_the_matrix_of_table_8_is_the_prompts(name, parts):
-    path = Path(__file__).parents[2] / f'configs/ap10k/clamp_vitb_{name}.py'
+    path = ROOT / f'configs/ap10k/clamp_vitb_{name}.py'
     prompts = MODELS.build(Config.fromfile(path).model.head.prompt_learner).eval()
     assert {parameter.split('.')[0] for parameter, _ in prompts.named_parameters()} == parts
     assert prompts.context.shape == (17, 512)

@@ -3,7 +3,7 @@ import torch
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
 
-from tests.test_models.test_clamp_head import estimator, msra_codec, packed_samples
+from tests.tiny_models import estimator, msra_codec, packed_samples
 
 
 @pytest.mark.parametrize('flip_test', [True, False])

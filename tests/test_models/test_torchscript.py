@@ -7,7 +7,7 @@ import torch
 
 from clamp.models.clip_weights import read_weights
 from clamp.models.torchscript import read_torchscript
-from tests.conftest import random_clip, tiny_clip
+from tests.tiny_models import random_clip, tiny_clip
 
 
 class Inner(torch.nn.Module):

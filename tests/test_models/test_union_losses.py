@@ -4,8 +4,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from tests.conftest import NAMES, tiny_head
-from tests.test_models.test_clamp_head import D
+from tests.tiny_models import NAMES, D, tiny_head
 
 K, SIZE = len(NAMES), 8
 PARTS = dict(mice=([0, 1], 2), rats=([1, 2], 3))  # the names that each data set has, and its animals in the batch

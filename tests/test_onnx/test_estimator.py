@@ -11,7 +11,7 @@ from clamp.keypoint_names import mirrored
 from clamp.onnx import graph
 from clamp.onnx.estimator import onnx_estimator
 from clamp.onnx.graph import METADATA, load_session, open_graph
-from tests.test_models.test_clamp_head import K, msra_codec, packed_samples
+from tests.tiny_models import K, msra_codec, packed_samples
 
 
 class Session:

@@ -11,7 +11,7 @@ from mmpose.registry import MODELS
 from clamp.datasets.keypoint_choice import describe_names
 from clamp.models import PromptLearner
 from clamp.onnx.export import box_padding, decode_heatmaps, export_onnx, fold_prompts, metadata, verify
-from tests.conftest import NAMES, tiny_clip, tiny_head
+from tests.tiny_models import NAMES, tiny_clip, tiny_head
 
 CODEC = dict(input_size=[32, 32], heatmap_size=[8, 8], sigma=2)
 SIZES = dict(vit=(32, 8), resnet=(64, 16))  # of the input, of the heatmaps

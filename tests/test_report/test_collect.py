@@ -1,4 +1,3 @@
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +6,7 @@ import torch
 
 from clamp.checks import read_config
 from clamp.report.collect import CollectHook, check_test
+from tests.repository import DEMO, ROOT
 
 
 def test_score_maps_are_of_the_images_and_not_of_their_mirror_images():
@@ -28,7 +28,7 @@ def test_score_maps_are_of_the_images_and_not_of_their_mirror_images():
 
 
 def test_other_names_than_those_trained_on_are_refused():
-    cfg = read_config(str(Path(__file__).parents[2] / 'configs/demo/openvocab_tiny.py'))
+    cfg = read_config(str(ROOT / 'configs/demo/openvocab_tiny.py'))
     cfg.model.head.test_names = list(cfg.keypoint_names)
     check_test(cfg)
     cfg.model.head.test_names[0] = 'hoof'
@@ -49,7 +49,7 @@ def test_other_names_than_those_trained_on_are_refused():
     ],
 )
 def test_other_tests_than_of_keypoints_in_true_boxes_are_refused(change, message):
-    cfg = read_config(str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py'))
+    cfg = read_config(DEMO)
     check_test(cfg)
     cfg.merge_from_dict(change)
     with pytest.raises(ValueError, match=message):

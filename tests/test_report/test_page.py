@@ -6,7 +6,7 @@ import pytest
 from clamp.report.analysis import Truth, analyse
 from clamp.report.errors import GOOD, LEFT_RIGHT
 from clamp.report.page import gallery_data, tables
-from tests.test_report.test_analysis import report_run
+from tests.tiny_run import report_run
 
 METAINFO = dict(num_keypoints=2, keypoint_id2name={0: 'L_Ear', 1: 'R_Ear'}, skeleton_links=[(0, 1)])
 ANIMALS = np.array([[1, 1], [0, 2], [2, 0]])  # how often images 3 and 5 are drawn

@@ -3,10 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import load_tool
-
-REPOSITORY = Path(__file__).parents[2]
-
+from tests.repository import load_tool
 
 tool = load_tool('benchmark')
 

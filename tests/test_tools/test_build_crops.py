@@ -1,7 +1,9 @@
 """Crops in files; where they are cut: tests/test_datasets/test_crops.py"""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,9 +11,8 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
-from tests.conftest import load_tool, slow_except
+from tests.repository import CONFIGS, load_tool, slow_except
 
-REPOSITORY = Path(__file__).parents[2]
 KEYPOINTS = [[20, 30], [60, 25], [70, 45], [50, 50], [10, 60], [35, 70], [30, 80], [45, 20], [65, 65], [15, 40]]
 PIPELINE = """
     dict(type='{load}'),
@@ -178,9 +179,34 @@ def test_a_broken_image_is_named_and_left_out(root):
     assert [image['id'] for image in coco['images']] == [11]
     with pytest.raises(SystemExit, match='not there'):
         build(root, '--cfg-options', 'train_dataloader.dataset.ann_file=none.json')
+    with pytest.raises(SystemExit, match=r'left out.*\n.*two\.png cannot be read'):
+        build(root, '--format', 'png', out='encoded')
     cv2.imwrite(str(root / 'data/two.png'), np.zeros((500, 360, 3), np.uint8))
     with pytest.raises(SystemExit, match='of another size'):
         build(root, out='others')
+    (root / 'data/one.png').write_bytes(b'<html>404</html>')
+    with pytest.raises(SystemExit, match=r'no image can be cut:\n.*one\.png cannot be read\n.*two\.png is of another'):
+        build(root, out='none')
+
+
+@pytest.mark.parametrize('content', ['{"format"', '7'])
+def test_a_damaged_manifest_is_named(root, content):
+    (root.parent / 'crops').mkdir()
+    (root.parent / 'crops/manifest.json').write_text(content)
+    with pytest.raises(SystemExit, match=r'error: .*manifest\.json is damaged .*: take another folder'):
+        build(root)
+
+
+def test_what_cannot_be_cut_is_told_before_the_work(root, monkeypatch):
+    union = str(CONFIGS / 'union/clamp_lite0-minilm_pets.py')
+    with pytest.raises(SystemExit, match=r'pets\.py is trained on several data sets: name the config of one'):
+        tool.main([union, str(root.parent / 'crops')])
+    with pytest.raises(SystemExit, match='these lead out of it'):
+        build(root, '--cfg-options', 'train_dataloader.dataset.data_prefix.img=../data/')
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10))
+    with pytest.raises(SystemExit, match=r'has 0\.00 GB free, .* GB are needed\. Try --format jpg'):
+        build(root)
+    assert not (root.parent / 'crops/data').exists()
 
 
 @pytest.mark.parametrize('id_', ['../../stolen', '/tmp/stolen', '11\n'])

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import load_tool
-from tests.test_datasets.test_audit import make_part
+from tests.repository import DEMO, ROOT, load_tool
+from tests.tiny_data import make_part
 
-REPOSITORY = Path(__file__).parents[2]
-SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample'
+SAMPLE = ROOT.parent / 'shared/data/ap10k-sample'
 
 
 tool = load_tool('check_dataset')
@@ -65,14 +64,14 @@ def test_config_exit_status_table_and_json(parts, tmp_path, capsys):
 
 def test_unusable_arguments(parts, tmp_path, capsys):
     for argv, message in (
-        ([str(REPOSITORY / 'pyproject.toml')], 'error: '),
-        (['--train', str(REPOSITORY / 'pyproject.toml'), '--img-root', '.'], 'pyproject.toml'),
+        ([str(ROOT / 'pyproject.toml')], 'error: '),
+        (['--train', str(ROOT / 'pyproject.toml'), '--img-root', '.'], 'pyproject.toml'),
     ):
         assert tool.main(argv) == 2
         error = capsys.readouterr().err
         assert message in error
         assert error.count('\n') == 1
-    config, photographs = str(REPOSITORY / 'configs/demo/clamp_tiny.py'), ['--against', str(tmp_path)]
+    config, photographs = DEMO, ['--against', str(tmp_path)]
     for argv, message in (
         ([], 'give a config, or annotation files'),
         (['--train', 'pyproject.toml'], 'give a config, or annotation files'),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from mmpose.registry import MODELS
 
-from tests.conftest import tiny_clip, tiny_head
+from tests.tiny_models import tiny_clip, tiny_head
 from tools.complexity import as_table, count_macs, count_parameters, full_macs, main, measure, paper_macs
 
 

@@ -5,30 +5,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmpose.registry import MODELS
 from PIL import Image
 
 from clamp.datasets.synthetic import generate_sample
 from clamp.inference import Pose, PosePredictor, ScoreMap
-from tests.conftest import load_tool
+from tests.repository import DEMO, load_tool
+from tests.tiny_models import save_checkpoint
 
 gr = pytest.importorskip('gradio')
 from clamp.app import PoseDemo, inputs, views  # noqa: E402
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
-BASELINE = CONFIG.replace('clamp_tiny', 'simplebaseline_tiny')
+BASELINE = DEMO.replace('clamp_tiny', 'simplebaseline_tiny')
 
 
 def make_predictor(config: str, folder: Path) -> PosePredictor:
-    init_default_scope('mmpose')
-    torch.manual_seed(0)
-    path = folder / f'{Path(config).stem}.pth'
-    torch.save(dict(state_dict=MODELS.build(Config.fromfile(config).model).state_dict()), path)
-    return PosePredictor(config, str(path), 'cpu')
+    return PosePredictor(config, save_checkpoint(config, folder / f'{Path(config).stem}.pth'), 'cpu')
 
 
 @pytest.fixture(scope='module')
@@ -42,7 +33,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def demo(folder) -> PoseDemo:
-    return PoseDemo(make_predictor(CONFIG, folder))
+    return PoseDemo(make_predictor(DEMO, folder))
 
 
 def test_uploads_that_are_not_taken(folder, monkeypatch):
@@ -121,7 +112,7 @@ def test_the_page_shows_what_the_predictor_says(demo, folder):
 
 
 def test_words_are_keypoints_where_the_model_takes_any(folder):
-    demo = PoseDemo(make_predictor(CONFIG.replace('clamp_tiny', 'openvocab_tiny'), folder))
+    demo = PoseDemo(make_predictor(DEMO.replace('clamp_tiny', 'openvocab_tiny'), folder))
     own = demo.predictor.keypoint_names
     image = str(folder / 'animal.png')
     for texts in (['hoof', 'left eye'], own):
@@ -183,14 +174,14 @@ def test_example_and_detector_choose_the_box(demo, folder, monkeypatch):
 def test_errors_of_the_command_are_one_line(monkeypatch):
     monkeypatch.setenv('GRADIO_TEMP_DIR', '')  # it is as before at the end
     with pytest.raises(SystemExit, match=r'^error: The checkpoint .*clamp_tiny\.py cannot be read'):
-        load_tool('demo_app').main([CONFIG, CONFIG])
+        load_tool('demo_app').main([DEMO, DEMO])
     monkeypatch.setitem(sys.modules, 'gradio', None)
     for name in [name for name in sys.modules if name.startswith('clamp.app')]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(
         SystemExit, match=r"^error: The demo needs gradio, .*pip install --no-build-isolation -e '\.\[app\]'$"
     ):
-        load_tool('demo_app').main([CONFIG, CONFIG])
+        load_tool('demo_app').main([DEMO, DEMO])
 
 
 @pytest.mark.slow
@@ -235,4 +226,4 @@ def test_an_older_gradio_is_named(monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.startswith('clamp.app')]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SystemExit, match=r'error: The demo needs gradio 6, but 5\.49\.1 is installed'):
-        load_tool('demo_app').main([CONFIG, str(tmp_path / 'a.pth')])
+        load_tool('demo_app').main([DEMO, str(tmp_path / 'a.pth')])

@@ -16,9 +16,7 @@ from mmpose.structures import PoseDataSample
 
 from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
-from tests.conftest import load_tool
-
-CONFIG = str(Path(__file__).parents[2] / 'configs/demo/clamp_tiny.py')
+from tests.repository import DEMO, load_tool
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_hits_by_hand():
 @pytest.mark.slow
 def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
     options = ['train_dataloader.batch_size=4', 'test_dataloader.batch_size=4']
-    diagnose.main([CONFIG, '--batches', '1', '--json', 'found.json', '--cfg-options', *options])
+    diagnose.main([DEMO, '--batches', '1', '--json', 'found.json', '--cfg-options', *options])
     found = json.loads(Path('found.json').read_text())
     assert set(found['losses']) == {'loss_kpt', 'loss_spatial', 'loss_feature'}
     assert found['losses']['loss_kpt']['cosine'] == pytest.approx(1, abs=1e-3)
@@ -104,12 +102,12 @@ def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
 def test_a_checkpoint_of_another_model_is_refused(diagnose, tmp_path):
     torch.save(dict(state_dict={'head.bias': torch.zeros(1)}), tmp_path / 'other.pth')
     with pytest.raises(SystemExit, match=r'other\.pth is of another model than the config: 1 entries are not in the'):
-        diagnose.main([CONFIG, 'other.pth'])
+        diagnose.main([DEMO, 'other.pth'])
 
 
 def test_visibility_of_a_keypoint_converter(diagnose):
     """MMPose's converter leaves a pair of numbers for each keypoint, of which the first is its visibility."""
-    cfg = read_config(CONFIG)
+    cfg = read_config(DEMO)
     init_default_scope('mmpose')
     cfg.test_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     batch = next(iter(Runner.build_dataloader(cfg.test_dataloader)))
@@ -125,4 +123,4 @@ def test_visibility_of_a_keypoint_converter(diagnose):
 
 def test_a_baseline_has_no_such_parts(diagnose, capsys):
     with pytest.raises(SystemExit, match='has a HeatmapHead: what is measured are the parts of a CLAMPHead'):
-        diagnose.main([CONFIG.replace('clamp_', 'simplebaseline_')])
+        diagnose.main([DEMO.replace('clamp_', 'simplebaseline_')])

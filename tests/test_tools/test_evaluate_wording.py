@@ -14,8 +14,8 @@ from mmpose.registry import MODELS
 
 from clamp.checks import read_config
 from clamp.datasets.synthetic import generate_dataset
-from tests.conftest import NAMES, load_tool, tiny_head
-from tests.test_models.test_clamp_head import features
+from tests.repository import load_tool
+from tests.tiny_models import NAMES, features, save_checkpoint, tiny_head
 
 tool = load_tool('evaluate_wording')
 WORDS = ['left eyeball', 'snout', 'right hind foot']
@@ -101,10 +101,7 @@ def data(tmp_path) -> dict:
 
 def save_model(config: str, data: dict) -> Config:
     cfg = read_config(config, data)
-    model = MODELS.build(cfg.model)
-    head = model.head
-    torch.nn.init.normal_(head.kernels if hasattr(head, 'kernels') else head.final_layer.weight)  # else all is flat
-    torch.save(dict(state_dict=model.state_dict(), meta={}), data['load_from'])
+    save_checkpoint(cfg, data['load_from'], peaks=True)
     return cfg
 
 

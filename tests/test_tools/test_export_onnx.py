@@ -1,28 +1,25 @@
 """Export and test of the demo's small CLAMP; what is in the graph: tests/test_onnx/"""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmpose.apis import init_model
 from mmpose.registry import DATASETS, MODELS
 
 from clamp.inference import PosePredictor
 from clamp.inference.exported import ExportedPredictor
 from clamp.onnx.estimator import onnx_estimator
-from tests.conftest import load_tool
-
-REPOSITORY = Path(__file__).parents[2]
-CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+from tests.repository import DEMO, load_tool
+from tests.tiny_models import save_checkpoint
 
 
 def test_errors_are_one_line(tmp_path):
     pytest.importorskip('onnxscript')
     pytest.importorskip('onnxruntime')
     with pytest.raises(SystemExit, match=r'^error: The checkpoint .*clamp_tiny\.py cannot be read[^\n]*$'):
-        load_tool('export_onnx').main([CONFIG, CONFIG, '--out', str(tmp_path / 'new.onnx')])
+        load_tool('export_onnx').main([DEMO, DEMO, '--out', str(tmp_path / 'new.onnx')])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -34,23 +31,20 @@ def test_an_exported_model_predicts_the_same(options, tmp_path, capsys):
     from clamp.datasets.synthetic import generate_dataset
 
     generate_dataset(tmp_path, 4, 4)
-    cfg = Config.fromfile(CONFIG)
+    cfg = Config.fromfile(DEMO)
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, data_root=str(tmp_path)))
-    model = MODELS.build(cfg.model).eval()
-    torch.nn.init.normal_(model.head.final_layer.weight)  # heatmaps with peaks
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'checkpoint.pth')
-    out = tmp_path / 'model.onnx'
-    load_tool('export_onnx').main([CONFIG, str(tmp_path / 'checkpoint.pth'), '--out', str(out), *options])
+    checkpoint, out = save_checkpoint(DEMO, tmp_path / 'checkpoint.pth', peaks=True), tmp_path / 'model.onnx'
+    load_tool('export_onnx').main([DEMO, checkpoint, '--out', str(out), *options])
     assert 'largest difference' in capsys.readouterr().out
 
-    exported = MODELS.build(onnx_estimator(cfg.model, str(out))).eval()
+    model, exported = init_model(DEMO, checkpoint, 'cpu'), MODELS.build(onnx_estimator(cfg.model, str(out))).eval()
     batch = [dataset[i] for i in range(len(dataset))]
     with torch.no_grad():
         expected, got = (estimator.test_step(pseudo_collate(batch)) for estimator in (model, exported))
     for one, other in zip(expected, got):
         np.testing.assert_allclose(one.pred_instances.keypoints, other.pred_instances.keypoints, atol=0.01)
         np.testing.assert_allclose(one.pred_instances.keypoint_scores, other.pred_instances.keypoint_scores, atol=1e-3)
-    predictors = [PosePredictor(CONFIG, str(file), 'cpu') for file in (tmp_path / 'checkpoint.pth', out)]
+    predictors = [PosePredictor(DEMO, str(file), 'cpu') for file in (checkpoint, out)]
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
     [[one]], [[other]] = (predictor([image], [[[10, 5, 80, 70]]]) for predictor in predictors)
     np.testing.assert_allclose(one.keypoints, other.keypoints, atol=0.01)

@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from clamp import checkpoints
-from tests.conftest import load_tool
-from tests.test_tools.test_train_test import CONFIG
+from tests.repository import DEMO, load_tool
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +55,7 @@ def train(work_dir: Path, options: list[str], before: partial | None = None) -> 
         os.dup2(log.fileno(), 2)
     if before:
         before()
-    load_tool('train').main([CONFIG, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options])
+    load_tool('train').main([DEMO, '--work-dir', str(work_dir), '--resume', '--cfg-options', *options])
 
 
 def start(server, *args) -> multiprocessing.Process:

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from clamp.checks import check_split
-from tests.conftest import load_tool
+from tests.repository import ROOT, load_tool
 
-REPOSITORY = Path(__file__).parents[2]
-SAMPLE = REPOSITORY.parent / 'shared/data/ap10k-sample/test_ap10k.json'
+SAMPLE = ROOT.parent / 'shared/data/ap10k-sample/test_ap10k.json'
 
 
 tool = load_tool('make_splits')

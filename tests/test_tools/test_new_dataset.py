@@ -8,8 +8,8 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
-from tests.conftest import link_configs, load_tool
-from tests.test_datasets.test_new_dataset import NAMES, coco
+from tests.repository import link_configs, load_tool
+from tests.tiny_data import MOUSE, sparse_coco
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def place(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     for i in range(4):
         cv2.imwrite(str(tmp_path / f'mice/images/{i}.png'), random.integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    (tmp_path / 'mice/ann.json').write_text(json.dumps(coco()))
+    (tmp_path / 'mice/ann.json').write_text(json.dumps(sparse_coco()))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,7 +40,7 @@ def test_configs_train_on_the_file(place, capsys):
     assert Config.fromfile('configs/mice/clamp_tiny.py').model.head.prompt_learner.keypoint_names[0] == 'left eye'
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert dataset.metainfo['flip_indices'] == [1, 0, 2]
-    assert [dataset.metainfo['keypoint_id2name'][i] for i in range(3)] == NAMES
+    assert [dataset.metainfo['keypoint_id2name'][i] for i in range(3)] == MOUSE
     assert len(dataset) == 3
     assert Path(dataset.get_data_info(0)['img_path']).resolve().parent == place / 'mice/images'
 
@@ -104,8 +104,8 @@ def test_the_small_pretrained_pair_asks_for_its_weights(place):
 
 def test_errors_write_nothing(place):
     (place / 'mice/images/2.png').unlink()
-    other = coco()
-    other['categories'][0]['keypoints'] = NAMES[::-1]
+    other = sparse_coco()
+    other['categories'][0]['keypoints'] = MOUSE[::-1]
     (place / 'other.json').write_text(json.dumps(other))
     for args, message in (
         (['mice/ann.json', '--val-fraction', '0.5'], r'1 of 4 images are not in mice/images, such as 2\.png'),
@@ -126,7 +126,7 @@ def test_errors_write_nothing(place):
 
 def test_errors_of_the_data_are_told_and_set_the_exit_status(place, capsys):
     for name, chosen in (('ann', slice(0, 3)), ('val', slice(3, 4))):
-        part = coco()
+        part = sparse_coco()
         part |= dict(images=part['images'][chosen], annotations=part['annotations'][chosen])
         part['annotations'][0]['bbox'] = [0, 0, 0, 5] if name == 'ann' else [0, 0, 5, 5]
         (place / f'mice/{name}.json').write_text(json.dumps(part))
@@ -141,18 +141,18 @@ def test_names_are_never_code(place):
     """A config is run when it is read: neither names nor paths may become a part of it but as text."""
     args = ['--name', 'mice', '--backbone', 'tiny', '--val-fraction', '0.25']
     for name in ("snout\n__import__('os').mkdir('ran')  #", '{{ fileBasename }}', 'snout\u2028', 'snout\x1b[2J'):
-        evil = coco()
-        evil['categories'][0]['keypoints'] = [*NAMES[:2], name]
+        evil = sparse_coco()
+        evil['categories'][0]['keypoints'] = [*MOUSE[:2], name]
         (place / 'evil.json').write_text(json.dumps(evil))
         with pytest.raises(SystemExit, match=r'write plain text in their place|text without control characters'):
             load_tool('new_dataset').main(['evil.json', '--images', 'mice/images', *args])
-    (place / "mice/x'\n__import__('os').mkdir('ran')\n'.json").write_text(json.dumps(coco()))
+    (place / "mice/x'\n__import__('os').mkdir('ran')\n'.json").write_text(json.dumps(sparse_coco()))
     with pytest.raises(SystemExit, match='write plain text in their place'):
         load_tool('new_dataset').main(["mice/x'\n__import__('os').mkdir('ran')\n'.json", *args])
     assert not (place / 'ran').exists()
     assert not (place / 'data').exists()
-    quoted = coco()
-    quoted['categories'][0]['keypoints'] = [*NAMES[:2], "s'nout', \"#\\"]
+    quoted = sparse_coco()
+    quoted['categories'][0]['keypoints'] = [*MOUSE[:2], "s'nout', \"#\\"]
     (place / 'quoted.json').write_text(json.dumps(quoted))
     load_tool('new_dataset').main(['quoted.json', '--images', 'mice/images', *args])
     info = Config.fromfile('configs/mice/clamp_tiny.py').train_dataloader.dataset.metainfo.keypoint_info
@@ -161,7 +161,7 @@ def test_names_are_never_code(place):
 
 @pytest.mark.slow
 def test_pairs_in_other_languages(place, capsys):
-    german = coco()
+    german = sparse_coco()
     german['categories'][0]['keypoints'] = ['Auge_links', 'Auge_rechts', 'Nase']
     (place / 'german.json').write_text(json.dumps(german))
     args = ['german.json', '--images', 'mice/images', '--name', 'maus', '--backbone', 'tiny', '--val-fraction', '0.25']

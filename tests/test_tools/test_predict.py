@@ -15,7 +15,7 @@ from clamp.formats.tracks import read_tracks
 from clamp.inference import Pose, ScoreMap
 from clamp.inference.media import Frame, Source
 from clamp.inference.writing import PredictionWriter, draw_score_maps
-from tests.conftest import load_tool
+from tests.repository import load_tool
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 import hashlib
 import json
 from collections import Counter
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from clamp.datasets.metainfo import raw_metainfo
-from tests.conftest import load_tool
+from tests.repository import ROOT, load_tool
 
-REPOSITORY = Path(__file__).parents[2]
-REAL_SOURCE = REPOSITORY.parent / 'shared/data/animal-pose/keypoints.json'
+REAL_SOURCE = ROOT.parent / 'shared/data/animal-pose/keypoints.json'
 AUTHORS_NAMES = [
     'left_eye', 'right_eye', 'nose', 'left_ear', 'right_ear',
     'left_front_elbow', 'right_front_elbow', 'left_back_elbow', 'right_back_elbow',

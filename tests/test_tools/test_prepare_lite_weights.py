@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import load_tool
+from tests.repository import load_tool
 
 tool = load_tool('prepare_lite_weights')
 

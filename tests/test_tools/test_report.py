@@ -2,20 +2,15 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmpose.registry import MODELS
 
 from clamp.report.page import spread_over
-from tests.conftest import load_tool
+from tests.repository import ROOT, load_tool
+from tests.tiny_models import save_checkpoint
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIGS = [str(REPOSITORY / f'configs/demo/{name}_tiny.py') for name in ('clamp', 'simplebaseline')]
+CONFIGS = [str(ROOT / f'configs/demo/{name}_tiny.py') for name in ('clamp', 'simplebaseline')]
 
 
 def test_errors_are_one_line(monkeypatch, tmp_path):
@@ -50,13 +45,7 @@ def data_options(tmp_path_factory) -> list[str]:
 @pytest.fixture(scope='module')
 def checkpoints(tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp('checkpoints')
-    init_default_scope('mmpose')
-    for seed, config in enumerate(CONFIGS):
-        torch.manual_seed(seed)
-        model = MODELS.build(Config.fromfile(config).model)
-        torch.nn.init.normal_(model.head.final_layer.weight)  # peaks, here and there
-        torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{seed}.pth')
-    return [str(folder / '0.pth'), str(folder / '1.pth')]
+    return [save_checkpoint(config, folder / f'{seed}.pth', seed, peaks=True) for seed, config in enumerate(CONFIGS)]
 
 
 def page_data(page: str) -> dict:

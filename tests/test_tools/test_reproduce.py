@@ -14,10 +14,8 @@ import torch
 from filelock import FileLock
 
 from clamp.tables import choose, fold_row, read_tables, statistics, summarize, to_markdown
-from tests.conftest import load_tool
-from tests.test_protocols import header_command
+from tests.repository import ROOT, header_command, load_tool
 
-ROOT = Path(__file__).parents[2]
 FAKE_TRAIN = """
 import shutil, sys
 from pathlib import Path
@@ -359,6 +357,14 @@ def test_a_failed_run_is_named_and_the_others_go_on(workplace, capsys):
     assert len(calls()) == 2  # the one that failed
 
 
+def test_a_training_that_leaves_no_last_epoch_has_failed(workplace, capsys):
+    Path('checkpoint.pth').write_bytes(b'cut short')
+    with pytest.raises(SystemExit, match='error: 1 of 1 runs failed'):
+        reproduce.main(ONE)
+    assert 'seed 0: the training ended, but left no readable epoch_4.pth.' in capsys.readouterr().err
+    assert [line.split()[0] for line in calls()] == ['train']
+
+
 def test_two_processes_do_not_share_a_run(workplace, capsys):
     folder().mkdir(parents=True)
     with FileLock(folder() / 'lock'), pytest.raises(SystemExit, match='1 of 2 runs failed'):
@@ -388,6 +394,17 @@ def test_missing_annotations_are_made(workplace, capsys):
     Path('tables.json').write_text(json.dumps(dict(demo=table)))
     reproduce.main([*ONE, '--tables', 'tables.json'])
     assert len(calls()) == 2
+
+
+def test_annotations_that_cannot_be_made_are_named(workplace):
+    Path('data/demo').rename('data/away')
+    Path('make.py').write_text("raise SystemExit('no disk')")
+    tables = json.loads((ROOT / 'tools/tables.json').read_bytes())
+    tables['demo']['make'] = str(workplace / 'make.py')
+    Path('tables.json').write_text(json.dumps(tables))
+    with pytest.raises(SystemExit, match=r'error: python .*make\.py failed; its message is above\.'):
+        reproduce.main([*ONE, '--tables', 'tables.json'])
+    assert calls() == []
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import load_tool
+from tests.repository import DEMO, ROOT, load_tool
 
-REPOSITORY = Path(__file__).parents[2]
-TOOLS = sorted(path.stem for path in (REPOSITORY / 'tools').glob('*.py'))
+TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py'))
 SLOW = [
     'torch',
     'torchvision',
@@ -48,7 +46,7 @@ def run(commands: list[list[str]], slow: list[str] = SLOW, path: str = '') -> su
         input=json.dumps(commands),
         capture_output=True,
         text=True,
-        cwd=REPOSITORY,
+        cwd=ROOT,
         env=os.environ | dict(PYTHONPATH=path + os.pathsep + os.environ.get('PYTHONPATH', '')),
     )
 
@@ -62,7 +60,7 @@ def test_help_imports_nothing_slow():
 
 
 def test_wrong_arguments_import_nothing_slow(tmp_path):
-    there = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
+    there = DEMO
     (tmp_path / 'there.html').touch()
     commands = [[name, '--no-such-option'] for name in TOOLS]
     commands += [

@@ -18,25 +18,23 @@ from mmengine.config import Config
 
 from clamp.checks import check_work_dir
 from clamp.onnx import graph
-from tests.conftest import load_tool
-from tests.test_evaluation.test_cross_dataset import mice
-from tests.test_inference.test_exported import Session
+from tests.exported_session import Session
+from tests.repository import DEMO, ROOT, load_tool
+from tests.tiny_data import mice
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIG = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
-NOVEL = REPOSITORY / 'configs/animalpose/openvocab_lite0-minilm_novel.py'
+NOVEL = ROOT / 'configs/animalpose/openvocab_lite0-minilm_novel.py'
 
 
 @pytest.mark.parametrize(
     ('name', 'args', 'message'),
     [
-        ('train', [CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
-        ('train', [CONFIG, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
-        ('train', [CONFIG, '--cfg-options', 'data_root=nowhere/'], 'train_dataloader.dataset.data_root'),
-        ('train', [CONFIG, '--launcher', 'pytorch'], 'tools/dist_train.sh'),
-        ('test', [CONFIG, CONFIG, '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
-        ('test', [CONFIG, CONFIG, '--cfg-options', 'codec.sigma=4'], 'model.head.decoder.sigma'),
-        ('test', [CONFIG, CONFIG, '--launcher', 'slurm'], 'tools/slurm_train.sh'),
+        ('train', [DEMO, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/'], 'nowhere/annotations/'),
+        ('train', [DEMO, '--cfg-options', 'model.head.out_channels=16'], 'model.head.out_channels is 16'),
+        ('train', [DEMO, '--cfg-options', 'data_root=nowhere/'], 'train_dataloader.dataset.data_root'),
+        ('train', [DEMO, '--launcher', 'pytorch'], 'tools/dist_train.sh'),
+        ('test', [DEMO, DEMO, '--cfg-options', 'test_dataloader.dataset.data_root=nowhere/'], 'nowhere/anno'),
+        ('test', [DEMO, DEMO, '--cfg-options', 'codec.sigma=4'], 'model.head.decoder.sigma'),
+        ('test', [DEMO, DEMO, '--launcher', 'slurm'], 'tools/slurm_train.sh'),
     ],
 )
 def test_errors_are_one_line(name, args, message, monkeypatch, tmp_path):
@@ -55,7 +53,7 @@ def test_errors_are_one_line(name, args, message, monkeypatch, tmp_path):
 def test_a_resumed_training_needs_no_clip_file(monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
     train = load_tool('train')
-    config = str(REPOSITORY / 'configs/ap10k/clamp_vitb.py')
+    config = str(ROOT / 'configs/ap10k/clamp_vitb.py')
     for args, pretrained in ((['--resume', 'epoch_1.pth'], None), ([], 'openai')):
         parsed = train.parse_args([config, *args])
         model = train.to_resume(train.load_config(parsed), parsed.resume).model
@@ -70,7 +68,7 @@ def config_of(monkeypatch, tmp_path) -> Callable[..., Config]:
     train = load_tool('train')
 
     def config(*args):
-        parsed = train.parse_args([CONFIG, '--work-dir', str(tmp_path), *args])
+        parsed = train.parse_args([DEMO, '--work-dir', str(tmp_path), *args])
         return train.to_resume(train.load_config(parsed), parsed.resume)
 
     return config
@@ -94,14 +92,14 @@ def test_a_test_does_not_resume(monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')
     test, path = load_tool('test'), str(tmp_path / 'a.pth')
     torch.save(dict(state_dict={}), path)
-    tested = test.load_config(test.parse_args([CONFIG, path, '--cfg-options', 'resume=True', 'sync_bn=torch']))
+    tested = test.load_config(test.parse_args([DEMO, path, '--cfg-options', 'resume=True', 'sync_bn=torch']))
     assert (tested.resume, tested.load_from, tested.sync_bn) == (False, path, None)
 
 
 def test_the_work_dir_is_named_by_the_option_or_the_config(config_of, tmp_path):
     assert config_of().work_dir == str(tmp_path)
     train = load_tool('train')
-    assert train.load_config(train.parse_args([CONFIG])).work_dir == 'work_dirs/demo/clamp_tiny'
+    assert train.load_config(train.parse_args([DEMO])).work_dir == 'work_dirs/demo/clamp_tiny'
 
 
 def test_switches_reach_the_config(config_of):
@@ -129,7 +127,7 @@ def test_amp_is_float16_on_a_gpu_without_bfloat16(is_there, has_bfloat16, wrappe
     ('config', 'options', 'message'),
     [
         (NOVEL, ['--compile', '--cfg-options', 'model.data_preprocessor.auxiliary.number=1'], 'for the K names alone'),
-        (CONFIG, ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], r'needs auto_scale_lr\.base_batch_size'),
+        (DEMO, ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], r'needs auto_scale_lr\.base_batch_size'),
     ],
 )
 def test_switches_without_effect_are_refused(config, options, message):
@@ -141,10 +139,10 @@ def test_switches_without_effect_are_refused(config, options, message):
 @pytest.mark.parametrize(
     ('name', 'args', 'message'),
     [
-        ('train', [CONFIG, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
-        ('test', [CONFIG, CONFIG, '--show-dir', 'a', '--launcher', 'slurm'], 'would draw its own share alone'),
-        ('test', [CONFIG, CONFIG, '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
-        ('test', [CONFIG, CONFIG, '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
+        ('train', [DEMO, '--no-validate', '--show-dir', 'shown'], 'which --no-validate leaves out'),
+        ('test', [DEMO, DEMO, '--show-dir', 'a', '--launcher', 'slurm'], 'would draw its own share alone'),
+        ('test', [DEMO, DEMO, '--dump', 'predictions.json'], 'should end in .pkl or .pickle'),
+        ('test', [DEMO, DEMO, '--dump', 'no/folder/a.pkl'], 'give a folder that exists'),
     ],
 )
 def test_options_that_cannot_be_are_refused_by_the_parser(name, args, message, capsys, monkeypatch):
@@ -185,12 +183,12 @@ def test_scripts_for_many_gpus(gpus, port, message, tmp_path):
     torchrun.chmod(0o755)
     environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', PORT=port)
     for name, checkpoint in (('train', []), ('test', ['a.pth'])):
-        script = str(REPOSITORY / f'tools/dist_{name}.sh')
-        args = ['bash', script, CONFIG, *checkpoint, gpus, '--work-dir', 'a b']
+        script = str(ROOT / f'tools/dist_{name}.sh')
+        args = ['bash', script, DEMO, *checkpoint, gpus, '--work-dir', 'a b']
         result = subprocess.run(args, capture_output=True, text=True, env=environment)
         assert message in result.stdout + result.stderr
         if message.startswith('torchrun'):
-            rest = [str(REPOSITORY / f'tools/{name}.py'), CONFIG, *checkpoint, '--launcher pytorch --work-dir a b']
+            rest = [str(ROOT / f'tools/{name}.py'), DEMO, *checkpoint, '--launcher pytorch --work-dir a b']
             assert result.stdout.endswith(f'{" ".join(rest)}\n')
         else:
             assert result.returncode == 2
@@ -198,7 +196,7 @@ def test_scripts_for_many_gpus(gpus, port, message, tmp_path):
 
 
 def command(name: str, *args: str) -> list[str]:
-    return [sys.executable, str(REPOSITORY / f'tools/{name}.py'), *args]
+    return [sys.executable, str(ROOT / f'tools/{name}.py'), *args]
 
 
 def run(name: str, *args: str) -> subprocess.CompletedProcess:
@@ -209,7 +207,7 @@ def run(name: str, *args: str) -> subprocess.CompletedProcess:
 def train(data_options: list[str], work_dir: Path, epochs: int, *args: str) -> list[str]:
     schedule = [f'train_cfg.max_epochs={epochs}', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=2']
     schedule += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=2']
-    return [CONFIG, '--work-dir', str(work_dir), *args, '--cfg-options', *data_options, *schedule]
+    return [DEMO, '--work-dir', str(work_dir), *args, '--cfg-options', *data_options, *schedule]
 
 
 @pytest.fixture(scope='module')
@@ -307,7 +305,7 @@ def test_evaluation_prints_and_saves(trained, data_options, tmp_path):
     metrics, predictions = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
     files = ['--work-dir', str(tmp_path / 'work'), '--out', str(metrics), '--dump', str(predictions)]
     shown = ['--show-dir', str(tmp_path / 'shown')]
-    result = run('test', CONFIG, checkpoint, *files, *shown, '--cfg-options', *data_options)
+    result = run('test', DEMO, checkpoint, *files, *shown, '--cfg-options', *data_options)
     assert result.returncode == 0, result.stderr
     ap = float(re.search(r'coco/AP: ([-\d.]+)', result.stdout + result.stderr)[1])
     saved = json.loads(metrics.read_text())
@@ -329,7 +327,7 @@ def test_a_model_on_another_data_set(trained, tmp_path):
     out = tmp_path / 'metrics.json'
     options = ['--on', str(tmp_path / 'mice.py'), '--out', str(out), '--work-dir', str(tmp_path)]
     workers = ['test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False']
-    result = run('test', CONFIG, str(work_dir / 'epoch_2.pth'), *options, '--cfg-options', *workers)
+    result = run('test', DEMO, str(work_dir / 'epoch_2.pth'), *options, '--cfg-options', *workers)
     assert result.returncode == 0, result.stderr
     assert '3 keypoints that both have: nose, right eye, left eye' in result.stdout
     assert {'mice/common/AP', 'mice/common/AR', 'mice/common/PCK@0.1'} <= json.loads(out.read_text()).keys()
@@ -338,11 +336,11 @@ def test_a_model_on_another_data_set(trained, tmp_path):
 @pytest.mark.slow
 def test_an_exported_model_is_tested_by_one_process(data_options, monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')
-    session = Session.of(Config.fromfile(CONFIG))
+    session = Session.of(Config.fromfile(DEMO))
     monkeypatch.setattr(graph, 'load_session', lambda path, threads: session)
     (tmp_path / 'model.onnx').touch()
     out = tmp_path / 'metrics.json'
-    arguments = [CONFIG, str(tmp_path / 'model.onnx'), '--work-dir', str(tmp_path / 'work'), '--out', str(out)]
+    arguments = [DEMO, str(tmp_path / 'model.onnx'), '--work-dir', str(tmp_path / 'work'), '--out', str(out)]
     options = ['--cfg-options', *data_options, 'test_dataloader.persistent_workers=False']
     with pytest.raises(SystemExit, match='An exported model is tested by one process: leave --launcher out'):
         load_tool('test').main([*arguments, '--launcher', 'pytorch', *options])
@@ -357,7 +355,7 @@ def test_a_checkpoint_cut_short_ends_in_one_line(trained, data_options, tmp_path
     content = (trained[0] / 'epoch_2.pth').read_bytes()
     path.write_bytes(content[: len(content) // 2])
     work_dir = tmp_path / 'work'
-    result = run('test', CONFIG, str(path), '--work-dir', str(work_dir), '--cfg-options', *data_options)
+    result = run('test', DEMO, str(path), '--work-dir', str(work_dir), '--cfg-options', *data_options)
     assert result.returncode == 1
     assert re.fullmatch(r'error: The checkpoint .*cut\.pth cannot be read: .*may be cut short.*\n', result.stderr)
     assert result.stdout == ''
@@ -370,7 +368,7 @@ def test_a_checkpoint_cut_short_ends_in_one_line(trained, data_options, tmp_path
 @pytest.mark.slow
 def test_a_checkpoint_of_another_model_ends_in_one_error(trained, data_options, tmp_path):
     options = [*data_options, 'model.head.prompt_learner.num_context_tokens=4']
-    args = [CONFIG, str(trained[0] / 'epoch_2.pth'), '--work-dir', str(tmp_path), '--cfg-options', *options]
+    args = [DEMO, str(trained[0] / 'epoch_2.pth'), '--work-dir', str(tmp_path), '--cfg-options', *options]
     result = run('test', *args)
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
@@ -382,7 +380,7 @@ def test_a_checkpoint_of_another_model_ends_in_one_error(trained, data_options, 
 def test_mmposes_inference_works_on_our_checkpoint(trained, data_options):
     from mmpose.apis import inference_topdown, init_model
 
-    model = init_model(CONFIG, str(trained[0] / 'epoch_2.pth'), device='cpu')
+    model = init_model(DEMO, str(trained[0] / 'epoch_2.pth'), device='cpu')
     assert not model.training
     image = str(next((Path(data_options[-1].split('=')[1]).parents[1] / 'data').iterdir()))
     (sample,) = inference_topdown(model, image, [[20, 20, 200, 200]])
@@ -401,11 +399,11 @@ def test_two_processes_on_cpus(trained, data_options, tmp_path):
     environment = os.environ | dict(OMP_NUM_THREADS='1', PATH=path, PORT=str(port))
 
     def dist(name: str, *args: str) -> None:
-        command = ['bash', str(REPOSITORY / f'tools/dist_{name}.sh'), *args]
+        command = ['bash', str(ROOT / f'tools/dist_{name}.sh'), *args]
         result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
         assert result.returncode == 0, result.stderr
 
-    dist('train', CONFIG, '2', *train(data_options, tmp_path / 'two', 1, '--no-validate')[1:])
+    dist('train', DEMO, '2', *train(data_options, tmp_path / 'two', 1, '--no-validate')[1:])
     logged = scalars(tmp_path / 'two')
     assert len(logged) == math.ceil(steps_per_epoch(data_options) / 2)
     assert all(math.isfinite(line['loss_feature']) for line in logged)
@@ -415,9 +413,9 @@ def test_two_processes_on_cpus(trained, data_options, tmp_path):
         out = tmp_path / f'{number}.json'
         options = ['--work-dir', str(tmp_path / str(number)), '--out', str(out), '--cfg-options', *data_options]
         if number == 1:
-            result = run('test', CONFIG, checkpoint, *options)
+            result = run('test', DEMO, checkpoint, *options)
             assert result.returncode == 0, result.stderr
         else:
-            dist('test', CONFIG, checkpoint, '2', *options)
+            dist('test', DEMO, checkpoint, '2', *options)
         metrics.append(json.loads(out.read_text()))
     assert metrics[0] == metrics[1]

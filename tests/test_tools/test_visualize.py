@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpose.registry import MODELS
 
 from clamp.datasets.synthetic import generate_dataset
-from tests.conftest import load_tool, random_clip
+from tests.repository import DEMO, ROOT, load_tool
+from tests.tiny_models import random_clip, save_checkpoint
 from tests.tiny_timm import tiny_timm_clip
 
-REPOSITORY = Path(__file__).parents[2]
-CLAMP = str(REPOSITORY / 'configs/demo/clamp_tiny.py')
-SIMPLE_BASELINE = str(REPOSITORY / 'configs/demo/simplebaseline_tiny.py')
+SIMPLE_BASELINE = str(ROOT / 'configs/demo/simplebaseline_tiny.py')
 
 
 @pytest.fixture(scope='module')
@@ -33,9 +31,8 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def weights(folder) -> None:
     """Random weights in the checkpoints."""
-    for name, config in (('clamp', CLAMP), ('simplebaseline', SIMPLE_BASELINE)):
-        model = MODELS.build(Config.fromfile(config).model)
-        torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{name}.pth')
+    for name, config in (('clamp', DEMO), ('simplebaseline', SIMPLE_BASELINE)):
+        save_checkpoint(config, folder / f'{name}.pth')
 
 
 @pytest.fixture
@@ -53,8 +50,8 @@ def error_of(tool, *args: str) -> str:
 
 
 def test_errors_name_what_is_wrong_before_the_work(visualize, folder):
-    clamp = [CLAMP, 'clamp.pth', '--out', 'new.png']
-    assert 'clamp_tiny.py cannot be read' in error_of(visualize, 'similarity', CLAMP, CLAMP, '--out', 'new.pdf')
+    clamp = [DEMO, 'clamp.pth', '--out', 'new.png']
+    assert 'clamp_tiny.py cannot be read' in error_of(visualize, 'similarity', DEMO, DEMO, '--out', 'new.pdf')
     message = error_of(visualize, 'score-maps', *clamp, '--keypoints', 'nose', 'left paw')
     assert "no keypoint 'left paw'. Did you mean: left back paw, " in message
     message = error_of(visualize, 'score-maps', *clamp, '--images', '1000001', '7', 'dog.jpg')
@@ -74,7 +71,7 @@ def test_animals_are_chosen_by_image_or_spread_from_first_to_last(visualize):
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         return [(info['img_id'], info['id']) for info in infos]
 
-    cfg = Config.fromfile(CLAMP)
+    cfg = Config.fromfile(DEMO)
     every = chosen(None, 10**6)
     first, last = every[0][0], every[-1][0]
     named = chosen([f'{last:012}.jpg', str(first)])  # by name and by id, in this order
@@ -86,7 +83,7 @@ def test_animals_are_chosen_by_image_or_spread_from_first_to_last(visualize):
 
 def test_images_of_one_name_are_told_apart(visualize, folder):
     assert visualize.endings('a/b/1.png') == ['a/b/1.png', 'b/1.png', '1.png']
-    cfg = Config.fromfile(CLAMP)
+    cfg = Config.fromfile(DEMO)
     path = Path(cfg.test_dataloader.dataset.data_root, cfg.test_dataloader.dataset.ann_file)
     coco = json.loads(path.read_text())
     images = path.parents[1] / 'data'
@@ -99,6 +96,21 @@ def test_images_of_one_name_are_told_apart(visualize, folder):
     with pytest.raises(ValueError, match=r'1\.jpg may be .*one/1\.jpg or .*two/1\.jpg'):
         visualize.choose_animals(cfg, ['1.jpg'])
     assert visualize.choose_animals(cfg, ['two/1.jpg']).get_data_info(0)['img_path'].endswith('two/1.jpg')
+
+
+def test_models_of_other_animals_are_not_compared(visualize, folder):
+    cfg = Config.fromfile(DEMO)
+    dataset = visualize.choose_animals(cfg, None)
+    path = Path(cfg.test_dataloader.dataset.data_root, cfg.test_dataloader.dataset.ann_file)
+    coco = json.loads(path.read_text())
+    lost = coco['annotations'].pop()
+    path.with_name('fewer.json').write_text(json.dumps(coco))
+    cfg.test_dataloader.dataset.ann_file = 'annotations/fewer.json'
+    with pytest.raises(ValueError, match=f'The animals {lost["id"]} are not in the test set of .*clamp_tiny.py'):
+        visualize.same_animals(cfg, dataset)
+    dataset.metainfo['keypoint_id2name'] = {0: 'wing'}
+    with pytest.raises(ValueError, match=r'clamp_tiny\.py has other keypoints: take a model of the same data'):
+        visualize.same_animals(cfg, dataset)
 
 
 def test_oks_is_one_for_the_truth_and_as_coco_defines_it(visualize):
@@ -117,7 +129,7 @@ def test_oks_is_one_for_the_truth_and_as_coco_defines_it(visualize):
 
 @pytest.mark.slow
 def test_before_training_has_clip_s_weights_if_they_are_there(visualize, folder, capsys):
-    cfg = Config.fromfile(CLAMP)
+    cfg = Config.fromfile(DEMO)
     towers = cfg.model.backbone.clip, cfg.model.head.prompt_learner.text_encoder
     clip = random_clip({key: towers[0][key] for key in ('embed_dim', 'vision_cfg', 'text_cfg')})
     for tower in towers:
@@ -134,7 +146,7 @@ def test_before_training_has_clip_s_weights_if_they_are_there(visualize, folder,
 
 
 def test_before_training_towers_have_weights_of_their_own(visualize, tmp_path, capsys):
-    cfg = Config.fromfile(CLAMP)
+    cfg = Config.fromfile(DEMO)
     clip = tiny_timm_clip('efficientnet', pretrained=dict(image=str(tmp_path / 'timm.pth')))
     cfg.model.backbone.clip = cfg.model.head.prompt_learner.text_encoder = clip
     model, weights = visualize.initial_model(cfg, torch.device('cpu'))
@@ -149,7 +161,7 @@ def test_before_training_towers_have_weights_of_their_own(visualize, tmp_path, c
 
 @pytest.mark.slow
 def test_each_figure_is_drawn(visualize, weights, capsys):
-    clamp = [CLAMP, 'clamp.pth']
+    clamp = [DEMO, 'clamp.pth']
     visualize.main(['similarity', *clamp, '--out', 'similarity.pdf'])
     printed = capsys.readouterr().out
     assert 'before training (random weights): own prompt ' in printed
@@ -162,7 +174,7 @@ def test_each_figure_is_drawn(visualize, weights, capsys):
     for name, columns in (('maps.png', 3.25), ('learned.png', 6.9)):
         assert cv2.imread(name).shape[1] == pytest.approx(300 * columns, rel=0.1)
     shutil.copy('clamp.pth', 'later.pth')
-    visualize.main(['compare', *clamp, '--against', CLAMP, 'later.pth', '--number', '2', '--out', 'two.svg'])
+    visualize.main(['compare', *clamp, '--against', DEMO, 'later.pth', '--number', '2', '--out', 'two.svg'])
     two = Path('two.svg').read_text()
     assert two.index('clamp_tiny later') < two.index('clamp_tiny clamp') < two.index('Ground truth')
     visualize.main(['compare', *clamp, '--number', '2', '--out', 'alone.svg'])
@@ -179,17 +191,17 @@ def test_score_maps_of_a_photo_of_ones_own_need_no_test_set(visualize, folder, w
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     cv2.imwrite(str(folder / 'mine.png'), image)
     nowhere = ['--cfg-options', 'test_dataloader.dataset.data_root=nowhere/']
-    options = [CLAMP, 'clamp.pth', '--photos', 'mine.png', '--box', '10,5,50,40', '--keypoints', 'nose', '--dpi', '50']
+    options = [DEMO, 'clamp.pth', '--photos', 'mine.png', '--box', '10,5,50,40', '--keypoints', 'nose', '--dpi', '50']
     visualize.main(['score-maps', *options, '--out', 'mine_maps.png', *nowhere])
     assert cv2.imread(str(folder / 'mine_maps.png')) is not None
-    predictor = visualize.PosePredictor(CLAMP, 'clamp.pth', 'cpu')
+    predictor = visualize.PosePredictor(DEMO, 'clamp.pth', 'cpu')
     animal = visualize.own_animal(predictor, 'mine.png', [10, 5, 50, 40])
     maps, _ = visualize.view_prompts(predictor.model, visualize.pseudo_collate([animal]))
     [[expected]] = predictor.score_maps(['mine.png'], [[[10, 5, 50, 40]]])
     np.testing.assert_allclose(maps[0], expected.values, atol=1e-6)
     for more, message in ((['--number', '2'], 'give one'), ([], 'no.png is not there')):
         photos = ['--photos', 'no.png', *more, '--out', 'new.png']
-        assert message in error_of(visualize, 'score-maps', CLAMP, 'clamp.pth', *photos)
+        assert message in error_of(visualize, 'score-maps', DEMO, 'clamp.pth', *photos)
     assert 'is that of --photos' in error_of(
-        visualize, 'score-maps', CLAMP, 'clamp.pth', '--box', '1,2,3,4', '--out', 'new.png'
+        visualize, 'score-maps', DEMO, 'clamp.pth', '--box', '1,2,3,4', '--out', 'new.png'
     )
