@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from .datasets.metainfo import dataset_metainfo, dataset_of
-from .models import CLIPBackbone
+from .models import CLIPBackbone, OpenVocabularyHead
 from .models.image_towers import image_tower_layout
 
 
@@ -62,7 +62,9 @@ def check_targets(cfg: Config) -> None:
             raise ValueError(f'{place} is {found}, model.head.decoder is {codec}. Both are the codec of the data set.')
     named = cfg.model.get('data_preprocessor', {}).get('keypoint_names')  # that of open-vocabulary heads has them
     own = cfg.model.head.get('prompt_learner', {}).get('keypoint_names') or []
-    if named is not None and (cfg.model.head.type != 'OpenVocabularyHead' or list(named) != list(own)):
+    kind = MODELS.get(cfg.model.head.type)
+    takes_any = inspect.isclass(kind) and issubclass(kind, OpenVocabularyHead)
+    if named is not None and (not takes_any or list(named) != list(own)):
         raise ValueError(
             f'model.data_preprocessor makes targets of {", ".join(named)} for an OpenVocabularyHead, but model.head is '
             f'a {cfg.model.head.type} of {", ".join(own or ["no names"])}. Both take keypoint_names of the data set.'

@@ -150,12 +150,13 @@ def _without_sources(data: Any) -> Any:
 def copy_text_model(cfg: Config, folder: Path) -> None:
     """Copy what a text model of Hugging Face is, and its tokenizer, without its weights, if the config has one."""
     text_encoder = (cfg.model.head.get('prompt_learner') or {}).get('text_encoder') or {}
-    names = [(text_encoder.get('text_cfg') or {}).get(key) for key in TEXT_MODEL_KEYS]
-    for name in filter(None, names):
+    model, tokenizer = ((text_encoder.get('text_cfg') or {}).get(key) for key in TEXT_MODEL_KEYS)
+    if model or tokenizer:
         from transformers import AutoConfig, AutoTokenizer
 
-        AutoConfig.from_pretrained(name).save_pretrained(folder)
-        AutoTokenizer.from_pretrained(name).save_pretrained(folder)
+        if model:
+            AutoConfig.from_pretrained(model).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tokenizer or model).save_pretrained(folder)
 
 
 def dump(config: dict) -> str:

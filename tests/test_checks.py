@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, MODELS
 
 from clamp.checks import check_config
 from clamp.model_checks import check_sizes, check_targets
+from clamp.models import OpenVocabularyHead
 from tests.repository import DEMO, ROOT, assert_recipe, slow_except
 
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -161,15 +162,17 @@ def test_a_name_twice_is_named(cfg):
         check_config(cfg, ('train',))
 
 
-def test_targets_of_other_names_than_the_heads_are_refused(cfg):
+def test_targets_of_other_names_than_the_heads_are_refused(cfg, monkeypatch):
     names = list(cfg.model.head.prompt_learner.keypoint_names)
     cfg.model.data_preprocessor = dict(
         type='OpenVocabularyDataPreprocessor', codec=cfg.model.head.decoder, keypoint_names=names
     )
     with pytest.raises(ValueError, match=r'but model\.head is a CLAMPHead of'):
         check_targets(cfg)
-    cfg.model.head.type = 'OpenVocabularyHead'
-    check_targets(cfg)
+    monkeypatch.setitem(MODELS.module_dict, 'HeadOfMine', type('HeadOfMine', (OpenVocabularyHead,), {}))
+    for kind in ('HeadOfMine', 'OpenVocabularyHead'):
+        cfg.model.head.type = kind
+        check_targets(cfg)
     cfg.model.data_preprocessor.keypoint_names = ['left orb', *names[1:]]
     with pytest.raises(ValueError, match=r'of left orb, .* but model\.head is a OpenVocabularyHead of left eye'):
         check_targets(cfg)

@@ -19,13 +19,14 @@ from clamp.checks import read_config
 from clamp.inference import PosePredictor
 from clamp.model_card import model_card, training
 from clamp.models import PromptLearner
+from clamp.models.text_towers.tokens import special_tokens
 from clamp.onnx import graph
 from clamp.pretrained import find_model, read_published_config, split_model
-from clamp.publish import Notes, publish, published_config
+from clamp.publish import Notes, copy_text_model, publish, published_config
 from tests.exported_session import Session
 from tests.repository import CONFIGS, DEMO, load_tool
 from tests.tiny_models import save_checkpoint
-from tests.tiny_texts import save_model
+from tests.tiny_texts import save_model, save_tokenizer
 
 BASELINE = dict(backbone=dict(type='ResNet', depth=18), head=dict(type='HeatmapHead', in_channels=512, out_channels=17))
 ORIGIN = dict(sha256='ab')
@@ -130,6 +131,18 @@ def test_metrics_and_folders_that_cannot_be_used(folder, checkpoint, tmp_path):
         publish(cfg, checkpoint, folder, Notes('a'))
     with pytest.raises(SystemExit, match=r'error: The checkpoint .*clamp_tiny.py cannot be read'):
         load_tool('publish').main([DEMO, DEMO, f'{tmp_path}/out'])
+
+
+def test_a_folder_that_is_there_is_taken_where_something_can_be_moved_to(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'link').symlink_to('empty')
+    load_tool('publish').main([DEMO, checkpoint, str(tmp_path / 'link')])
+    assert (tmp_path / 'empty/config.json').is_file()
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    for name in ('.', str(tmp_path / 'here')):
+        with pytest.raises(SystemExit, match='is a disk or the current folder: name a new folder in it'):
+            load_tool('publish').main([DEMO, checkpoint, name])
 
 
 def config_with(folder: Path, tmp_path: Path, **changes) -> str:
@@ -370,6 +383,17 @@ def test_a_text_model_of_hugging_face_comes_along(tmp_path):
     shutil.rmtree(source)
     [[pose]] = PosePredictor.from_pretrained(str(tmp_path / 'moved'), 'cpu')([IMAGE])
     np.testing.assert_array_equal(pose.keypoints, expected.keypoints)
+
+
+def test_a_tokenizer_without_a_text_model_comes_along(tmp_path):
+    """SigLIP's, fetched as docs/clip_models.md says: there is no config.json beside it."""
+    pytest.importorskip('transformers')
+    cfg = Config.fromfile(DEMO)
+    text_cfg = dict(hf_tokenizer_name=save_tokenizer(tmp_path / 'siglip', 'siglip'))
+    cfg.model.head.prompt_learner.text_encoder.text_cfg = text_cfg
+    copy_text_model(cfg, tmp_path / 'text_model')
+    shutil.rmtree(tmp_path / 'siglip')
+    assert special_tokens(dict(hf_tokenizer_name=str(tmp_path / 'text_model'))) == (0, [0], 0)
 
 
 def test_a_text_model_has_the_name_that_it_has_in_the_folder(folder, tmp_path):

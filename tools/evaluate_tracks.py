@@ -7,7 +7,8 @@ python tools/evaluate_tracks.py data/demo_video/walk.json tracks/predictions.jso
 
 import argparse
 import json
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from clamp.command_line import errors_in_one_line
@@ -68,6 +69,28 @@ def read_predictions(path: str) -> Videos:
     return videos
 
 
+def match_videos(truth: Videos, found: Videos) -> dict[str, str]:
+    """Return what each video of the truth is called among the predictions: one name ends with the other's path.
+
+    Raises:
+        ValueError: If a name may be that of several, or no video is in both.
+    """
+    names = {name: name for name in truth if name in found}
+    for name in truth.keys() - names.keys():
+        parts = Path(name).parts
+        ends = {other: min(len(parts), len(Path(other).parts)) for other in found.keys() - truth.keys()}
+        alike = sorted(other for other, end in ends.items() if Path(other).parts[-end:] == parts[-end:])
+        if len(alike) > 1:
+            raise ValueError(f'{name} of the truth may be {" or ".join(alike)} of the predictions: rename one of them.')
+        if alike:
+            names[name] = alike[0]
+    if not names:
+        raise ValueError(f'No video is in both: {", ".join(truth)} in the truth, {", ".join(found)} predicted.')
+    if twice := [one for one, count in Counter(names.values()).items() if count > 1]:
+        raise ValueError(f'{twice[0]} of the predictions may be several videos of the truth: rename them.')
+    return names
+
+
 def _add(videos: Videos, name: str, frame: int, animal: dict) -> None:
     videos[name][frame].identities.append(animal['track_id'])
     videos[name][frame].boxes.append(animal['bbox'])
@@ -77,15 +100,16 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with errors_in_one_line():
         truth, found = read_truth(args.truth), read_predictions(args.predictions)
-        if not truth.keys() & found.keys():
-            raise ValueError(f'No video is in both: {", ".join(truth)} in the truth, {", ".join(found)} predicted.')
+        names = match_videos(truth, found)
     for name in truth:  # in a video that is not among those found, no animal was
-        frames = sorted(truth[name])
-        scores = identity_scores([truth[name][frame] for frame in frames], [found[name][frame] for frame in frames])
+        frames, poses = sorted(truth[name]), found[names.get(name, name)]
+        scores = identity_scores([truth[name][frame] for frame in frames], [poses[frame] for frame in frames])
         print(
             f'{name}: {scores["switches"]} switches, IDF1 {scores["IDF1"]:.3f}; {scores["animals"]} animals in '
             f'{len(frames)} frames, {scores["found"]} found with {scores["identities"]} identities'
         )
+    if others := sorted(found.keys() - set(names.values())):
+        print(f'not in the truth: {", ".join(others)}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -44,7 +44,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='boxes of the animals, for images whose paths end in its file_name entries, and for the frames (from 0) '
         'that its images name beside a video; without any boxes, the whole image is one',
     )
-    boxes.add_argument('--box', type=box, metavar='X,Y,WIDTH,HEIGHT', help='one box for every image, in pixels')
+    boxes.add_argument(
+        '--box',
+        type=box,
+        metavar='X,Y,WIDTH,HEIGHT',
+        help='one box for every image, in pixels; --box=-5,0,... if it begins with a minus',
+    )
     boxes.add_argument(
         '--detector',
         nargs='?',
@@ -116,8 +121,8 @@ def load_predictor(config: str | None, checkpoint: str, args: argparse.Namespace
         FileNotFoundError, ImportError, ValueError: If there is no such model, or it takes no --keypoints or --prompts.
     """
     if config is None:
-        for option in ('keypoints', 'prompts', 'cfg_options'):
-            if getattr(args, option):
+        for option in ('keypoints', 'prompts', 'cfg_options', 'device'):
+            if getattr(args, option) and not (option == 'device' and args.detector is not None):  # it is the detector's
                 name = option.replace('_', '-')
                 raise ValueError(f'An exported model takes no --{name}: give the config and checkpoint it was made of.')
         return ExportedPredictor(checkpoint)
@@ -190,8 +195,9 @@ def find_boxes(
 ) -> Iterator[Frame]:
     """Put boxes into the frames that have none; name and leave out boxes that do not fit, and images without another.
 
-    Frames of a video stay, so that its pictures and tables keep their time.
+    Frames of a video stay, so that its pictures and tables keep their time. A box that fits none of many is named once.
     """
+    refused: dict[tuple[str, str], list[str]] = {}
     for frame in frames:
         height, width = frame.image.shape[:2]
         if detector:
@@ -205,7 +211,7 @@ def find_boxes(
             try:
                 clip_box(check_boxes([one])[0], width, height)
             except ValueError as error:
-                skipped.append(f'{frame.name}: {error}')
+                refused.setdefault((frame.source.name, str(error)), []).append(frame.name)
             else:
                 fitting.append(place)
         if frame.number is None and len(frame.boxes) and not fitting:
@@ -213,6 +219,9 @@ def find_boxes(
         frame.category_ids = [frame.category_ids[place] for place in fitting] if frame.category_ids else []
         frame.boxes = check_boxes([frame.boxes[place] for place in fitting])
         yield frame
+    for (_, error), (first, *others) in refused.items():
+        more = f' Likewise in {len(others)} more, the last one {others[-1]}.' if others else ''
+        skipped.append(f'{first}: {error}{more}')
 
 
 def predict(
@@ -265,6 +274,9 @@ def main(argv: list[str] | None = None) -> None:
         boxes = CocoBoxes(args.boxes) if args.boxes else None
         given = [args.box] if args.box else None
         sources, said = find_sources(inputs, boxes)
+        several = args.boxes or args.detector is not None
+        if args.format and several and not args.track and any(one.is_video for one in sources):
+            said.append('--format without --track: which animal is which is its place in each frame, no identity')
         if any(one.is_video for one in sources) and not args.no_pictures and not has_h264():
             said.append('videos are written as MPEG-4 Part 2, which browsers do not play; for H.264: pip install av')
         print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
@@ -286,6 +298,10 @@ def main(argv: list[str] | None = None) -> None:
         )
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
+    except RuntimeError as error:
+        if type(error).__name__ != 'OutOfMemoryError':  # torch's, which an exported model does without
+            raise
+        sys.exit(f'error: the memory of the GPU is full. Give a smaller --batch-size than {args.batch_size}.')
     print(f'{writer.num_animals} animals in {writer.num_frames} frames: {os.path.abspath(args.out)}')
     if skipped:
         sys.exit('\n'.join([f'{len(skipped)} skipped:', *skipped]))

@@ -8,6 +8,8 @@ The folder has the weights (safetensors), the config (JSON) and a model card. No
 """
 
 import argparse
+import os
+from pathlib import Path
 
 from clamp.command_line import Options, errors_in_one_line, input_file, input_path, output_folder
 
@@ -45,8 +47,10 @@ def main(argv: list[str] | None = None) -> None:
     name = args.name or args.folder.resolve().name
     notes = Notes(name, args.description, args.license, args.metrics, args.picture)
     with errors_in_one_line():
-        publish(read_config(args.config, args.cfg_options), args.checkpoint, args.folder, notes, args.half)
-    size = sum(path.stat().st_size for path in args.folder.iterdir())
+        if os.path.ismount(args.folder) or args.folder.resolve() == Path.cwd():  # nothing can be moved to its place
+            raise ValueError(f'{args.folder} is a disk or the current folder: name a new folder in it.')
+        publish(read_config(args.config, args.cfg_options), args.checkpoint, args.folder.resolve(), notes, args.half)
+    size = sum(path.stat().st_size for path in args.folder.rglob('*') if path.is_file())
     print(f'{size / 1e6:.1f} MB: {args.folder.resolve()}')
     print(f'Read {args.folder / CARD} and complete it. To put the model on the hub: hf upload OWNER/NAME {args.folder}')
 

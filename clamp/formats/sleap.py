@@ -31,7 +31,8 @@ def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], sources: Sequence[
         video = sio.Video(list(sources), backend_metadata=images)
     else:
         video = sio.Video(sources[0], open_backend=False)
-    animals = [sio.Track(name) for name in tracks.individuals]
+    # of images, an animal is no more than its place among those of its image
+    animals = [None if tracks.images else sio.Track(name) for name in tracks.individuals]
     frames = []
     for index, poses in enumerate(tracks.points):
         instances = [
@@ -43,7 +44,7 @@ def to_labels(tracks: Tracks, links: Sequence[Sequence[int]], sources: Sequence[
         ]
         if instances:
             frames.append(sio.LabeledFrame(video=video, frame_idx=index, instances=instances))
-    return sio.Labels(frames, [video], [skeleton], animals)
+    return sio.Labels(frames, [video], [skeleton], list(filter(None, animals)))
 
 
 def read_labels(path: str | Path, folder: Path) -> dict:

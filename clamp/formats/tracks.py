@@ -1,4 +1,6 @@
 import csv
+import math
+import os
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +41,7 @@ def read_tracks(path: str | Path, lengths: dict[str, int] | None = None) -> list
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is not such a file.
+        ValueError: If it is not such a file, or the poses of a video are more than the memory holds.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'The predictions {path} are not there (from {Path.cwd()}).')
@@ -78,6 +80,12 @@ class _Columns:
         frames, animals, keypoints = np.array(self.places).reshape(-1, 3).T
         individuals, animals = np.unique(animals, return_inverse=True)
         shape = max(length, frames.max() + 1), len(individuals), len(self.keypoints), 3
+        if (needed := 8 * math.prod(shape)) > (there := os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')):
+            raise ValueError(
+                f'{name or "The images"}: {shape[0]} frames of {shape[1]} animals are {needed / 1e9:.0f} GB, and this '
+                f'machine has {there / 1e9:.0f} GB. Files of other programs have a place for each identity in each '
+                'frame: cut the video into shorter ones.'
+            )
         points = np.full(shape, np.nan)
         points[frames, animals, keypoints] = np.array(self.values).reshape(-1, 3)
         individuals = [f'animal{one}' for one in individuals]

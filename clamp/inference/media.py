@@ -1,5 +1,6 @@
 """Images and videos as one stream of frames."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ..images import read_image
 
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.avif', '.heic', '.heif')
 STREAMS = ('.mpg', '.mpeg', '.mts', '.m2ts', '.mkv', '.webm', '.wmv')  # they do not say how many frames they have
+PAGED = ('.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.m4v', '.3gp', *STREAMS)
 OTHERS = ('.gif', '.jp2', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.psd', '.svg', '.flv', '.ogv')
-MPEG4_RATE = 65535  # the largest numerator of frames per second that the codec takes
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,28 @@ def read_frames(sources: Sequence[Source], skipped: list[str], boxes: 'CocoBoxes
                 yield frame
                 image_id += 1
                 seen += 1
-        except (FileNotFoundError, ValueError) as error:
-            skipped.append(str(error))
+        except (OSError, ValueError) as error:
+            text = str(error)
+            skipped.append(text if str(source.path) in text else f'{source.path}: {text}')
+        if (pages := count_pages(source.path)) > 1:
+            skipped.append(f'{source.path} has {pages} pages or frames: the first alone is read')
         if boxes is not None and (beyond := boxes.beyond(source.path, seen)):
             skipped.append(f'{source.path} has {seen} frames, but {boxes.path} has boxes of frame {beyond[0]}')
 
 
 def _read_still(path: Path) -> Iterator[tuple[None, float, np.ndarray]]:
     yield None, 0.0, read_image(path)
+
+
+def count_pages(path: Path) -> int:
+    """Return how many images a file holds that may hold several, as its header says; 1 for others."""
+    if path.suffix.lower() not in PAGED:
+        return 1
+    try:
+        with Image.open(path) as image:
+            return getattr(image, 'n_frames', 1)
+    except (OSError, ValueError):  # what cannot be read is told by who reads it
+        return 1
 
 
 def _read_video(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
@@ -127,19 +143,16 @@ def _read_video(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
 def _open_video(path: Path) -> cv2.VideoCapture:
     if not is_utf8(path):
         raise ValueError(f'{path} has a name that is no UTF-8, by which OpenCV opens no video: rename it.')
-    return cv2.VideoCapture(str(path))
+    return cv2.VideoCapture(os.path.abspath(path))  # FFmpeg takes what stands before a colon for a protocol
 
 
 def frame_rate(path: Path) -> float:
-    """Return the frames per second of a video."""
+    """Return the frames per second of a video; 25 where it says none."""
     return _frame_rate(_open_video(path).get(cv2.CAP_PROP_FPS))
 
 
 def _frame_rate(rate: float) -> float:
-    """Return a rate with as many decimals as MPEG-4 can hold: 66.667 is 66.67; and 25 for what is no rate."""
-    if not 0.01 <= rate <= MPEG4_RATE:  # NaN is not
-        return 25.0
-    return round(rate, int(np.log10(MPEG4_RATE / rate)))
+    return rate if 0.01 <= rate <= 1e5 else 25.0  # NaN is not
 
 
 def _declared_frames(video: cv2.VideoCapture) -> int:

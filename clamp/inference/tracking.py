@@ -132,23 +132,27 @@ def centre(box: np.ndarray) -> np.ndarray:
     return box[:2] + box[2:] / 2
 
 
-def box_around(pose: Pose, width: int, height: int) -> np.ndarray:
+def box_around(pose: Pose, box: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return the box (4,) in which to look for an animal in the next frame: around its keypoints, and somewhat larger.
 
-    Where fewer than three keypoints are certain, it is the pose's own box.
+    Where fewer than three keypoints are certain, it is the box as it was. Its middle is in the frame, its sides may be
+    outside: where they are it does not shrink, as it would with what is left of an animal that leaves the frame.
 
     Args:
         pose (Pose): Of this frame.
-        width, height (int): Of the frame; the box stays within.
+        box (np.ndarray): (4,), where it was looked for.
+        width, height (int): Of the frame.
     """
     points = pose.keypoints[pose.scores >= MIN_SCORE]
     if len(points) < 3:
-        return pose.box
+        return box
     low, high = points.min(0), points.max(0)
-    half = np.clip(MARGIN * (high - low) / 2, 0.45 * pose.box[2:], 0.55 * pose.box[2:])
-    middle = (low + high) / 2
-    low, high = np.maximum(middle - half, 0), np.minimum(middle + half, [width, height])
-    return np.concatenate([low, high - low]) if (high > low).all() else pose.box
+    half = np.clip(MARGIN * (high - low) / 2, 0.45 * box[2:], 0.55 * box[2:])
+    last = np.array([width - 1, height - 1])
+    middle = ((low + high) / 2).clip(0, last)
+    outside = (middle - half < 0) | (middle + half > last)
+    half = np.where(outside, np.maximum(half, box[2:] / 2), half)
+    return np.concatenate([middle - half, 2 * half])
 
 
 class PoseSmoother:
@@ -234,4 +238,4 @@ class Follower:
     def update(self, frame: Frame, poses: list[Pose]) -> None:
         """Take the pose that was found there; none, where the box was outside of the frame."""
         if poses:
-            self.box = box_around(poses[0], *frame.image.shape[1::-1])[None]
+            self.box = box_around(poses[0], self.box[0], *frame.image.shape[1::-1])[None]

@@ -1,5 +1,8 @@
 """A video that is written frame by frame."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import cv2
 import numpy as np
 
 CONTAINER = {'movflags': '+hybrid_fragmented', 'flush_packets': '1'}  # a killed process leaves its frames
+MPEG4_RATE = 65535  # the largest numerator of frames per second that MPEG-4 Part 2 takes
 QUALITY = {'crf': '20', 'preset': 'veryfast', 'g': '50'}  # g: the frames from one that stands for itself to the next
 
 
@@ -35,26 +39,36 @@ class VideoFile:
 
     def __init__(self, path: Path, rate: float, size: tuple[int, int]):
         what = f'{size[0]}x{size[1]} pixels, {rate:g} frames per second'
-        self.h264 = has_h264()
+        self.path, self.h264 = path, has_h264()
+        place = os.path.abspath(path)  # FFmpeg takes what stands before a colon for a protocol
         if not self.h264:
-            self.file = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, size)
+            rounded = round(rate, max(0, int(np.log10(MPEG4_RATE / rate))))
+            self.file = cv2.VideoWriter(place, cv2.VideoWriter_fourcc(*'mp4v'), rounded, size)
             if not self.file.isOpened():
                 raise OSError(f'{path} cannot be written by OpenCV: MPEG-4, {what}')
             return
         import av
 
-        try:
-            self.file = av.open(str(path), 'w', options=CONTAINER)
+        with self._errors(what):
+            self.file = av.open(place, 'w', options=CONTAINER)
             self.stream = self.file.add_stream('libx264', Fraction(rate).limit_denominator(1001), options=QUALITY)
             self.stream.width, self.stream.height = (side + side % 2 for side in size)
             self.stream.pix_fmt = 'yuv420p'  # others are not played everywhere
             self.stream.codec_context.open()
             self.file.start_encoding()  # opens the file
-        except (ValueError, OSError) as error:
-            raise OSError(f'{path} cannot be written by PyAV: H.264, {what} ({error})') from error
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Turn PyAV's errors into one that names the file."""
+        import av
+
+        try:
+            yield
+        except (av.error.FFmpegError, ValueError, OSError) as error:  # some of PyAV's are neither of the others
+            raise OSError(f'{self.path} cannot be written by PyAV: H.264, {what} ({error})') from error
 
     def write(self, image: np.ndarray) -> None:
-        """Add a frame (H, W, 3), uint8, BGR."""
+        """Add a frame (H, W, 3), uint8, BGR. Raises an OSError if it cannot be written."""
         if not self.h264:
             self.file.write(image)
             return
@@ -62,12 +76,14 @@ class VideoFile:
 
         height, width = image.shape[:2]
         even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        self.file.mux(self.stream.encode(av.VideoFrame.from_ndarray(even, format='bgr24')))
+        with self._errors('a frame'):
+            self.file.mux(self.stream.encode(av.VideoFrame.from_ndarray(even, format='bgr24')))
 
     def close(self) -> None:
-        """Write what is left and end the file."""
+        """Write what is left and end the file. Raises an OSError if it cannot be written."""
         if not self.h264:
             self.file.release()
             return
-        self.file.mux(self.stream.encode())
-        self.file.close()
+        with self._errors('its end'):
+            self.file.mux(self.stream.encode())
+            self.file.close()

@@ -149,20 +149,29 @@ class PredictionWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if not frame.source.is_video:
-            path.write_bytes(cv2.imencode(path.suffix, bgr)[1])
+            done, content = cv2.imencode(path.suffix, bgr)
+            if done:
+                path.write_bytes(content)
+            else:
+                height, width = bgr.shape[:2]
+                self.skipped.append(f'{path} cannot be written: {path.suffix} of {width}x{height} pixels')
             return
-        if path not in self.videos:
-            try:
-                self.videos[path] = VideoFile(path, frame.rate, bgr.shape[1::-1])
-            except OSError as error:
+        try:
+            if path not in self.videos:
                 self.videos[path] = None
-                self.skipped.append(str(error))
-        if self.videos[path]:
-            self.videos[path].write(bgr)
+                self.videos[path] = VideoFile(path, frame.rate, bgr.shape[1::-1])
+            if self.videos[path]:
+                self.videos[path].write(bgr)
+        except OSError as error:
+            self.videos[path] = None
+            self.skipped.append(str(error))
 
     def _end_video(self) -> None:
         for video in filter(None, self.videos.values()):
-            video.close()
+            try:
+                video.close()
+            except OSError as error:
+                self.skipped.append(str(error))
         self.videos.clear()
         self.trails.clear()
         if self.source and self.source.is_video and self.before[0] == self.num_animals:

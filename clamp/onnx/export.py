@@ -16,6 +16,7 @@ from ..keypoint_names import mirror_names, mirrored
 from ..models import PromptLearner
 from .graph import load_session
 
+LARGEST = 2**31  # bytes of a protobuf message
 TOLERANCE = 1e-4  # most that a heatmap, whose peaks are about 1, may differ between ONNX and PyTorch
 
 
@@ -172,9 +173,13 @@ def export_onnx(
         bytes: The file. :func:`metadata` is in it.
 
     Raises:
-        ValueError: If the model cannot be decoded in the graph, or has a prompt learner whose prompts are no constants.
+        ValueError: If the model cannot be decoded in the graph, has a prompt learner whose prompts are no constants, or
+            is larger than such a file may be.
     """
     estimator = ExportedEstimator(model, metainfo['flip_indices'] if flip_test else None, decode)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in chain(estimator.parameters(), estimator.buffers()))
+    if size >= LARGEST:
+        raise ValueError(f'The graph would be {size / 1e9:.1f} GB, but an ONNX file holds {LARGEST / 1e9:.1f} GB.')
     width, height = model.head.decoder.input_size
     images = torch.zeros(2, 3, height, width, dtype=torch.uint8)  # a batch of 1 would be taken for a constant
     batch = torch.export.Dim('batch')

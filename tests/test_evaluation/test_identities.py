@@ -73,3 +73,24 @@ def test_the_tool_reads_what_the_generator_and_predict_write(tmp_path, capsys):
     ):  # fmt: skip
         with pytest.raises(SystemExit, match=message):
             tool.main(arguments)
+
+
+def test_videos_are_matched_by_the_end_of_their_paths(tmp_path, capsys):
+    """As tools/predict.py --boxes matches them, whose predictions have the names within the folder given."""
+    tool, names = load_tool('evaluate_tracks'), ['v.mp4', 'sub/run.mp4']
+    images = [dict(id=i, file_name=name, frame=0) for i, name in enumerate(names)]
+    animals = [dict(id=1 + i, image_id=i, bbox=LEFT, track_id=1) for i in range(2)]
+    truth = write(tmp_path / 't.json', dict(images=images, annotations=animals))
+    results = [dict(file_name=name, frame=0, bbox=LEFT, track_id=1) for name in ('v.mp4', 'run.mp4', 'other.mp4')]
+    tool.main([truth, write(tmp_path / 'p.json', results)])
+    said = capsys.readouterr()
+    scores = [line.split(';')[0] for line in said.out.splitlines()]
+    assert scores == ['v.mp4: 0 switches, IDF1 1.000', 'sub/run.mp4: 0 switches, IDF1 1.000']
+    assert said.err == 'not in the truth: other.mp4\n'
+    results.append(dict(file_name='b/sub/run.mp4', frame=0, bbox=LEFT, track_id=1))
+    with pytest.raises(SystemExit, match=r'sub/run.mp4 of the truth may be b/sub/run.mp4 or run.mp4 of the pre'):
+        tool.main([truth, write(tmp_path / 'p.json', results)])
+    images[0]['file_name'] = 'a/run.mp4'
+    truth = write(tmp_path / 't.json', dict(images=images, annotations=animals))
+    with pytest.raises(SystemExit, match=r'run.mp4 of the predictions may be several videos of the truth'):
+        tool.main([truth, write(tmp_path / 'p.json', results[:2])])

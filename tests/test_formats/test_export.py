@@ -60,6 +60,11 @@ def test_of_a_run_that_was_cut_off_all_but_the_last_line_is_read(predictions, ex
     np.testing.assert_array_equal(video.points[:4], expected[:4])
 
 
+def test_poses_that_no_memory_holds_are_told_before_they_are_laid_out(predictions):
+    with pytest.raises(ValueError, match=r'clip\.mp4: 1000000000000 frames of 2 animals are 144000 GB, and'):
+        read_tracks(predictions, {'clip.mp4': 10**12})
+
+
 @pytest.mark.parametrize('content', ['', 'a,b\n1,2\n', 'file,frame,animal,keypoint,x,y,score\nv,1,0,nose,wide,2,3\n'])
 def test_other_tables_are_refused(tmp_path, content):
     (tmp_path / 'predictions.csv').write_text(content)
@@ -131,6 +136,7 @@ def test_sleaps_labels_are_read_by_sleap_io(predictions, expected):
     assert [track.name for track in labels.tracks] == ['animal1', 'animal2']
     np.testing.assert_allclose(labels.numpy(return_confidence=True), expected)
     images = sio.load_slp(str(predictions.parent / 'sleap/images.slp'))
+    assert images.tracks == []  # who is who in unrelated images, nobody has said
     np.testing.assert_allclose(images.numpy()[:, 0], POINTS[:2, 0, :, :2])
     assert images.video.filename == ['/one/a.jpg', 'sub/b.jpg']  # where they are, or as the table calls them
 

@@ -1,5 +1,6 @@
 import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -106,27 +107,39 @@ def test_unreadable_images(tmp_path):
         read_image(tmp_path / 'empty.png')
 
 
-@pytest.mark.parametrize(
-    ('rate', 'expected'),
-    [
-        (66.667, 66.67),
-        (211.222, 211.22),
-        (29.97, 29.97),
-        (23.976, 23.976),
-        (1000.57, 1000.6),
-        (0.1, 0.1),
-        (120, 120),
-        (float('nan'), 25),
-        (float('inf'), 25),
-        (0, 25),
-        (1e9, 25),
-    ],
-)
-def test_rates_that_mpeg4_can_hold(rate, expected, tmp_path):
-    assert _frame_rate(rate) == pytest.approx(expected)
-    video = cv2.VideoWriter(str(tmp_path / 'v.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), _frame_rate(rate), (24, 16))
-    assert video.isOpened()
-    video.release()
+def test_the_rate_of_a_video_is_exact_or_25_where_it_says_none():
+    """Rounded to 66.67, an hour of 200/3 would be 12 frames too short in files that hold times."""
+    rates = [200 / 3, 30000 / 1001, 0.1, float('nan'), float('inf'), 0, 1e9]
+    assert [_frame_rate(rate) for rate in rates] == [*rates[:3], 25, 25, 25, 25]
+
+
+def test_a_time_in_the_name_of_a_video_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video('video.avi', 3)
+    Path('video.avi').rename('2026-01-01T10:30.avi')
+    skipped = []
+    assert len(list(read_frames(find_sources(['2026-01-01T10:30.avi'])[0], skipped))) == 3
+    assert skipped == []
+
+
+def test_an_image_that_the_disk_does_not_give_is_named(folder, monkeypatch):
+    def fromfile(path, *args):
+        if str(path).endswith('in/a.png'):
+            raise OSError(5, 'Input/output error')
+        return read(path, *args)
+
+    read, skipped = np.fromfile, []
+    monkeypatch.setattr(np, 'fromfile', fromfile)
+    assert len(list(read_frames(find_sources([str(folder)])[0], skipped))) == 2
+    assert skipped == [f'{folder}/a.png: [Errno 5] Input/output error']
+
+
+def test_of_an_image_of_several_pages_the_first_is_read_and_that_is_said(tmp_path):
+    cv2.imwritemulti(str(tmp_path / 'stack.tif'), [RED, RED, RED])
+    cv2.imwrite(str(tmp_path / 'one.tif'), RED)
+    skipped = []
+    assert len(list(read_frames(find_sources([str(tmp_path)])[0], skipped))) == 2
+    assert skipped == [f'{tmp_path}/stack.tif has 3 pages or frames: the first alone is read']
 
 
 @pytest.mark.parametrize('suffix', ['.mpg', '.mts', '.wmv'])

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clamp.inference import Pose
+from clamp.evaluation.identities import overlap
+from clamp.inference import Pose, clip_box
 from clamp.inference.media import Frame, Source
-from clamp.inference.tracking import PoseSmoother, PoseTracker, VideoTracking, box_around
+from clamp.inference.tracking import Follower, PoseSmoother, PoseTracker, VideoTracking, box_around
 
 SIGMAS = np.full(4, 0.1)
 SHAPE = np.array([[0, 0], [20, 0], [0, 10], [20, 10.0]])
@@ -66,10 +67,30 @@ def test_all_together_are_most_alike():
 def test_box_around_the_certain_keypoints():
     keypoints = np.array([[10, 20], [50, 20], [10, 60], [500, 500.0]])
     pose = Pose(np.array([0, 0, 48, 48.0]), keypoints, np.array([0.9, 0.9, 0.9, 0.1]))
-    assert box_around(pose, 640, 480).tolist() == [5, 15, 50, 50]  # 40 by 40, an eighth more on either side
-    assert box_around(pose, 40, 480).tolist() == [5, 15, 35, 50]  # the frame ends
+    assert box_around(pose, pose.box, 640, 480).tolist() == [5, 15, 50, 50]  # 40 by 40, an eighth more on either side
+    large = np.array([0, 0, 55, 55.0])  # in which 50 by 50 are enough, but not at the edge of a frame of 50 by 480
+    assert box_around(pose, large, 640, 480).tolist() == [5, 15, 50, 50]
+    assert box_around(pose, large, 50, 480).tolist() == [2.5, 15, 55, 50]
+    assert box_around(pose, large, 20, 480).tolist() == [-8.5, 15, 55, 50]  # its middle is in the frame
     lost = Pose(pose.box, keypoints, np.full(4, 0.1))
-    assert box_around(lost, 640, 480).tolist() == [0, 0, 48, 48]
+    assert box_around(lost, large, 640, 480).tolist() == [0, 0, 55, 55]
+
+
+def test_an_animal_that_leaves_the_frame_is_found_when_it_comes_back():
+    """It walks out at the right, 20 pixels a frame, and in again; its keypoints are those of it that are in its box."""
+    follower, lost = Follower(np.array([[500, 200, 100, 80.0]])), 0
+    ways = [*range(500, 720, 10), *range(720, 480, -10)]
+    for number, x in enumerate(ways):
+        frame = Frame(None, np.zeros((480, 640, 3), np.uint8), number, number)
+        [box] = follower.boxes(frame)
+        x1, y1, x2, y2 = clip_box(box, 640, 480)  # it raises a ValueError for a box outside
+        grid = np.stack(np.meshgrid(np.linspace(x, x + 100, 8), np.linspace(200, 280, 5)), -1).reshape(-1, 2)
+        seen = (grid >= [x1, y1]).all(1) & (grid <= [x2, y2]).all(1)
+        lost += not seen.any()
+        found = Pose(np.array([x1, y1, x2 - x1, y2 - y1]), grid.clip([x1, y1], [x2, y2]), seen.astype(float))
+        follower.update(frame, [found])
+    assert lost < 25  # in 15 frames, it is outside
+    assert overlap([found.box], [[ways[-1], 200, 100, 80]]) > 0.5
 
 
 def test_smoothing_halves_jitter_at_rest_and_follows_motion():

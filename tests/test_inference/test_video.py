@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -43,6 +44,32 @@ def test_opencv_writes_where_there_is_no_pyav(tmp_path, monkeypatch):
     assert (codec, len(frames), frames[0].shape) == ('FMP4', 30, (48, 64, 3))
 
 
+@pytest.mark.parametrize('rate', [200 / 3, 211.222, 30000 / 1001, 1000.57, 0.1, 120])
+@pytest.mark.parametrize('h264', [True, False])
+def test_rates_that_the_codecs_can_hold(tmp_path, monkeypatch, h264, rate):
+    """66.67 frames per second in MPEG-4 Part 2, whose numerators have 16 bits, 200/3 in H.264."""
+    if h264:
+        pytest.importorskip('av')
+    monkeypatch.setattr(video, 'has_h264', lambda: h264)
+    file = VideoFile(tmp_path / 'v.mp4', rate, (64, 48))
+    for _ in range(3):
+        file.write(np.zeros((48, 64, 3), np.uint8))
+    file.close()
+    found = cv2.VideoCapture(str(tmp_path / 'v.mp4')).get(cv2.CAP_PROP_FPS)
+    assert found == pytest.approx(rate, rel=1e-6 if h264 else 1e-3)
+
+
+@pytest.mark.parametrize('h264', [True, False])
+def test_a_colon_in_a_folder_is_no_protocol(tmp_path, monkeypatch, h264):
+    if h264:
+        pytest.importorskip('av')
+    monkeypatch.setattr(video, 'has_h264', lambda: h264)
+    monkeypatch.chdir(tmp_path)
+    Path('run:1').mkdir()
+    write('run:1/v.mp4', number=3)
+    assert len(read('./run:1/v.mp4'.replace('.', str(tmp_path), 1))[1]) == 3
+
+
 @pytest.mark.parametrize('h264', [True, False])
 def test_what_cannot_be_written_is_an_error(tmp_path, monkeypatch, h264):
     if h264:
@@ -50,6 +77,13 @@ def test_what_cannot_be_written_is_an_error(tmp_path, monkeypatch, h264):
     monkeypatch.setattr(video, 'has_h264', lambda: h264)
     with pytest.raises(OSError, match=r'v.mp4 cannot be written by .*, 64x48 pixels, 10 frames per second'):
         VideoFile(tmp_path / 'no folder/v.mp4', 10, (64, 48))
+
+
+def test_an_error_of_pyavs_own_names_the_file(tmp_path):
+    """x264 takes no side above 16,384; PyAV's error then is neither an OSError nor a ValueError."""
+    pytest.importorskip('av')
+    with pytest.raises(OSError, match=r'v.mp4 cannot be written by PyAV: H.264, 17000x20 pixels'):
+        VideoFile(tmp_path / 'v.mp4', 25, (17000, 20))
 
 
 @pytest.mark.slow

@@ -90,6 +90,13 @@ def test_a_codec_that_the_graph_cannot_decode_is_refused():
         export_onnx(model, METAINFO, decode=True)
 
 
+def test_a_model_that_no_onnx_file_holds_is_refused_before_the_export(monkeypatch):
+    model = tiny_model('vit')
+    monkeypatch.setattr('clamp.onnx.export.LARGEST', 10_000)
+    with pytest.raises(ValueError, match=r'The graph would be 0\.0 GB, but an ONNX file holds 0\.0 GB'):
+        export_onnx(model, METAINFO)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(('flip_test', 'decode'), [(False, False), (True, True)])
 def test_the_graph_is_the_model(kind, flip_test, decode):

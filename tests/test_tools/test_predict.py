@@ -8,6 +8,7 @@ import warnings
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmpose.datasets import AP10KDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -190,6 +191,37 @@ def test_a_video_that_cannot_be_written_ends_nothing(tool, inputs, tmp_path, mon
     assert (tmp_path / 'out/poses/c.png').is_file()
 
 
+def test_a_picture_that_cannot_be_encoded_is_named(tool, inputs, tmp_path, monkeypatch):
+    encode = cv2.imencode
+    monkeypatch.setattr(cv2, 'imencode', lambda kind, image: (False, None) if kind == '.jpg' else encode(kind, image))
+    (inputs / 'b.png').rename(inputs / 'b.jpg')
+    with pytest.raises(SystemExit, match=r'1 skipped:\n.*poses/b\.jpg cannot be written: \.jpg of 60x40 pixels'):
+        run(tool, inputs, tmp_path / 'out')
+    assert {path.name for path in (tmp_path / 'out/poses').iterdir()} == {'a.png', 'c.png', 'v.avi.mp4'}
+
+
+def test_a_full_gpu_is_one_line(tool, inputs, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('CUDA out of memory.')
+
+    monkeypatch.setattr(FakePredictor, '__call__', full)
+    with pytest.raises(SystemExit, match=r'error: the memory of the GPU is full\. Give a smaller --batch-size than 2'):
+        run(tool, inputs, tmp_path / 'out')
+
+
+def test_the_place_in_a_frame_is_no_identity(tool, inputs, tmp_path, monkeypatch, capsys):
+    images = [dict(id=0, file_name='v.avi', frame=0)]
+    animals = [dict(image_id=0, bbox=[x, 0, 20, 20]) for x in (0, 30)]
+    (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=images, annotations=animals)))
+    monkeypatch.setattr(tool, 'check_formats', lambda formats: None)
+    monkeypatch.setattr(tool, 'export', lambda *_: None)
+    options = ['--boxes', str(tmp_path / 'boxes.json'), '--format', 'dlc', '--no-pictures']
+    run(tool, inputs / 'v.avi', tmp_path / 'out', *options)
+    assert '--format without --track: which animal is which is its place in each frame' in capsys.readouterr().err
+    run(tool, inputs / 'v.avi', tmp_path / 'tracked', *options, '--track')
+    assert '--track' not in capsys.readouterr().err
+
+
 def test_many_score_maps_fit_into_a_video(tool):
     assert draw_score_maps(np.zeros((40, 60, 3), np.uint8), [], ['nose'] * 40).shape[1] <= 8191
 
@@ -360,7 +392,8 @@ def test_a_box_that_does_not_fit_is_left_out_and_its_frame_stays(tool, inputs, t
     ]
     (tmp_path / 'boxes.json').write_text(json.dumps(dict(images=images, annotations=animals)))
     with pytest.raises(
-        SystemExit, match=r'^2 skipped:\nv\.avi, frame 0: The box .*\nv\.avi, frame 1: The box '
+        SystemExit,
+        match=r'^1 skipped:\nv\.avi, frame 0: The box .* Likewise in 1 more, the last one v\.avi, frame 1\.$',
     ) as error:
         run(tool, inputs, tmp_path / 'out', '--boxes', str(tmp_path / 'boxes.json'))
     assert '[70.0, 0.0, 9.0, 9.0] (x, y, width, height) is outside the image of 60x40' in str(error.value)
@@ -371,6 +404,11 @@ def test_a_box_that_does_not_fit_is_left_out_and_its_frame_stays(tool, inputs, t
     ]
     video = cv2.VideoCapture(str(tmp_path / 'out/poses/v.avi.mp4'))
     assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_a_box_outside_of_a_whole_video_is_named_once(tool, inputs, tmp_path):
+    with pytest.raises(SystemExit, match=r'frame 0: The box .* is outside the image of 60x40\. Likewise in 2 more'):
+        run(tool, inputs / 'v.avi', tmp_path / 'out', '--box', '70,0,9,9')
 
 
 def test_a_table_has_all_frames_of_a_video(tool, inputs, tmp_path, monkeypatch):

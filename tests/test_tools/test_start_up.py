@@ -122,7 +122,7 @@ class InferenceSession:
 """
 
 
-@pytest.mark.parametrize('option', ['--prompts', '--keypoints', '--cfg-options'])
+@pytest.mark.parametrize('option', ['--prompts', '--keypoints', '--cfg-options', '--device'])
 def test_an_exported_model_alone_has_its_own_names(option, tmp_path):
     cv2.imwrite(str(tmp_path / 'dog.png'), np.zeros((3, 4, 3), np.uint8))
     with pytest.raises(SystemExit, match=f'error: An exported model takes no {option}: give the config and checkpoint'):

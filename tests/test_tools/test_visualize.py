@@ -108,7 +108,7 @@ def test_models_of_other_animals_are_not_compared(visualize, folder):
     cfg.test_dataloader.dataset.ann_file = 'annotations/fewer.json'
     with pytest.raises(ValueError, match=f'The animals {lost["id"]} are not in the test set of .*clamp_tiny.py'):
         visualize.same_animals(cfg, dataset)
-    dataset.metainfo['keypoint_id2name'] = {0: 'wing'}
+    dataset._metainfo['keypoint_id2name'] = {0: 'wing'}
     with pytest.raises(ValueError, match=r'clamp_tiny\.py has other keypoints: take a model of the same data'):
         visualize.same_animals(cfg, dataset)
 
