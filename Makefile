@@ -6,13 +6,19 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 WORK_DIR := work_dirs/demo/clamp_tiny
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup python-fits FORCE demo test test-slow lint clean
 
-setup: .venv/.done
+setup: python-fits .venv/.done
 
-.venv/.done: requirements.txt setup.py
+# the environment that is there stays, whatever python3 is now; another that is asked for has to be made anew
+python-fits:
+	@test "$(origin PYTHON)" = file || test ! -x $(BIN)/python || test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || { echo "error: .venv is of $$($(BIN)/python -V), not of $$($(PYTHON) -V): make clean" >&2; exit 1; }
+
+.venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.12, as xtcocotools cannot be built for later ones: make PYTHON=python3.12 setup' % sys.version_info[:2])"
 	$(PYTHON) -m venv .venv
+
+.venv/.done: requirements.txt setup.py $(if $(CONSTRAINTS),FORCE) | .venv/bin/python
 	$(PIP) "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
 	$(PIP) --no-build-isolation -r requirements.txt
 	$(PIP) --no-deps mmpose==1.3.2
@@ -22,9 +28,9 @@ setup: .venv/.done
 demo: setup
 	$(BIN)/python tools/make_demo_data.py --out data/demo
 	$(BIN)/python tools/train.py configs/demo/clamp_tiny.py
-	$(BIN)/python tools/test.py configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --work-dir $(WORK_DIR)/test
+	$(BIN)/python tools/test.py configs/demo/clamp_tiny.py "$$(cat $(WORK_DIR)/last_checkpoint)" --work-dir $(WORK_DIR)/test
 	rm -f $(WORK_DIR)/poses.png
-	$(BIN)/python tools/visualize.py compare configs/demo/clamp_tiny.py $$(cat $(WORK_DIR)/last_checkpoint) --out $(WORK_DIR)/poses.png
+	$(BIN)/python tools/visualize.py compare configs/demo/clamp_tiny.py "$$(cat $(WORK_DIR)/last_checkpoint)" --out $(WORK_DIR)/poses.png
 
 test: setup
 	$(BIN)/python -m pytest -n auto --maxprocesses 4

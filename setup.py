@@ -1,4 +1,4 @@
-"""Install the package alone. Its requirements are in requirements.txt and the Makefile, which says why."""
+"""Install the package. requirements.txt and the Makefile install what it needs besides, and say why."""
 
 import re
 from pathlib import Path
@@ -17,8 +17,26 @@ setup(
     python_requires='>=3.10,<3.13',  # xtcocotools cannot be built for 3.13
     packages=find_packages(include=['clamp', 'clamp.*']),
     package_data={'clamp': ['pretrained_model/*'], 'clamp.report': ['templates/*']},
-    # no install_requires: mmpose's own would pull in chumpy, which cannot be built today, and mmcv, whose name
-    # mmcv-lite shares
+    # not mmpose: its own would pull in chumpy, which cannot be built today, and mmcv, whose name mmcv-lite shares; not
+    # xtcocotools, which is built with the numpy that is there; not OpenCV, of which there are several packages
+    install_requires=[
+        'filelock',
+        'imagehash',
+        'jinja2',
+        'json_tricks',
+        'matplotlib',
+        'mmengine==0.10.7',
+        'msgspec',
+        'munkres',
+        'numpy>=2',
+        'open_clip_torch>=3.3',
+        'safetensors',
+        'scipy',
+        'setuptools<81',  # mmengine imports pkg_resources
+        'six',
+        'torch>=2.6',
+        'torchvision',
+    ],
     extras_require={
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],  # tools/export_onnx.py; to run its graphs, the last alone
         'app': ['gradio>=6'],  # tools/demo_app.py

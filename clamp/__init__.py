@@ -5,4 +5,4 @@ does ``custom_imports = dict(imports=['clamp.register'])`` in a config. This mod
 should not wait for torch before it says what is wrong with it.
 """
 
-__version__ = '1.0.0'
+__version__ = '2.0.0.dev0'

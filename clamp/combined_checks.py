@@ -7,6 +7,8 @@ from mmpose.registry import METRICS
 
 from .datasets.metainfo import annotation_path, dataset_metainfo, dataset_of, parts_of
 
+BY_ANNOTATION = ('NamedCocoMetric', 'NamedKeypointMetric')  # metrics that look up the annotation of each animal
+
 
 def check_parts(dataset: dict) -> None:
     """Check that the data sets of a combined one convert their keypoints to its own, and can be told apart.
@@ -89,6 +91,11 @@ def check_evaluator(cfg: Config, split: str) -> None:
                     'wrong: name the same file in both.'
                 )
     every = [metric for of_dataset in metrics.values() for metric in of_dataset]
+    if dataset.get('bbox_file') and any(metric.get('type') in BY_ANNOTATION for metric in every):
+        raise ValueError(
+            f'{split}_dataloader.dataset has a bbox_file, but {" and ".join(BY_ANNOTATION)} compare an animal with its '
+            'own annotation, and of the boxes of a detector nobody knows which animals they are of. Take it out.'
+        )
     if any(metric.get('ann_file') for metric in every):
         check_whole(cfg, split)
     if split == 'val':

@@ -40,17 +40,34 @@ def _placeholder(name: str, package: str):
     return Missing
 
 
+def _imports(name: str) -> bool:
+    """Whether a module is there and can be imported: mmdet 3.3 refuses mmcv 2.2, for one."""
+    package = name.partition('.')[0]
+    if importlib.util.find_spec(package) is None:
+        return False
+    before = set(sys.modules)
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        for other in set(sys.modules) - before:
+            if other.partition('.')[0] == package:
+                del sys.modules[other]
+        warnings.warn(f'{package} is installed, but cannot be imported, and is done without: {error}', stacklevel=2)
+        return False
+    return True
+
+
 def import_mmpose_models() -> None:
     """Import ``mmpose.models`` without mmdet and without mmcv's compiled operators.
 
     RTMO's head imports ``mmdet.utils`` and EDPose's layers import ``mmcv.ops`` on top of their modules. CLAMP uses
     neither, and neither can be built on a current torch. Placeholders stand in while the import lasts, only for what
-    is missing, and are taken away again, so that nobody later mistakes them for the real packages.
+    is missing or does not import, and are taken away again, so that nobody later mistakes them for the real packages.
     """
     missing = {}
     if importlib.util.find_spec('mmcv._ext') is None:
         missing['mmcv.ops'] = {'MultiScaleDeformableAttention': _placeholder('MultiScaleDeformableAttention', 'mmcv')}
-    if importlib.util.find_spec('mmdet') is None:
+    if not _imports('mmdet.utils'):
         names = {'ConfigType': dict, 'reduce_mean': _placeholder('reduce_mean', 'mmdet')}
         missing.update({'mmdet': {}, 'mmdet.utils': names})
     for name, members in missing.items():
@@ -90,6 +107,20 @@ def allow_mmengine_checkpoints() -> None:
     safe += [(reconstruct, 'numpy.core.multiarray._reconstruct'), (scalar, 'numpy.core.multiarray.scalar')]
     safe += [(_statistics_method, 'builtins.getattr'), bytes]  # bytes: of an array of no elements, such as no links
     torch.serialization.add_safe_globals(safe)
+
+
+def check_versions() -> None:
+    """Warn of versions whose parts this module and others replace without having been tried with them."""
+    import mmengine
+    import mmpose
+
+    for package, version in ((mmengine, '0.10.7'), (mmpose, '1.3.2')):
+        if package.__version__ != version:
+            warnings.warn(
+                f'{package.__name__} {package.__version__} is installed. This code was made for {version}, of which it '
+                'replaces parts: it may fail, or do something else, with another.',
+                stacklevel=2,
+            )
 
 
 def mend_visualizer() -> None:
@@ -136,6 +167,7 @@ warnings.filterwarnings('ignore', message="'pin_memory' argument is set as true"
 warnings.filterwarnings('ignore', message='The metainfo config file')  # MMPose finds it in its own wheel
 check_opencv()
 import_mmpose_models()
+check_versions()
 allow_mmengine_checkpoints()
 mend_visualizer()
 mend_cpu_processes()

@@ -100,7 +100,7 @@ class Run:
             recorded, where = self.elsewhere, f'{self.name} in a table of --also'
             remedy = 'Leave that table out. The commits in it have what it was begun with.'
         else:
-            recorded, where = self.record(), self.folder
+            recorded, where = self.result() if self.is_done else self.record(), self.folder
             remedy = 'Delete the folder, or give another --work-dir. Its config.py is what it was begun with.'
         now = self.identity()
         for key, what in (('config_sha256', 'another config'), ('data', 'other annotations')):

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_the_real_packages_are_left_alone(monkeypatch):
     """With them installed, nothing takes their place."""
     real = object()
     monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda name: real)
-    for name in ('mmdet', 'mmcv.ops'):
+    for name in ('mmdet', 'mmdet.utils', 'mmcv.ops'):
         monkeypatch.setitem(sys.modules, name, real)
     compat.import_mmpose_models()
     assert sys.modules['mmdet'] is sys.modules['mmcv.ops'] is real
@@ -159,6 +160,27 @@ def test_opencv_without_its_libraries(monkeypatch, message, has_help):
     assert message.split(':')[0] in str(error.value)
     assert ('apt-get install libgl1' in str(error.value)) == has_help
     assert ('opencv-python-headless' in str(error.value)) == has_help
+
+
+@pytest.mark.slow
+@without_mmdet
+def test_an_mmdet_that_refuses_this_mmcv_is_done_without(tmp_path):
+    (tmp_path / 'mmdet').mkdir()
+    (tmp_path / 'mmdet/__init__.py').write_text("raise AssertionError('MMCV==2.2.0 is used but incompatible')")
+    code = 'import clamp.register, sys; print([name for name in sys.modules if name.startswith("mmdet")])'
+    environment = os.environ | dict(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == '[]\n'
+    assert 'mmdet is installed, but cannot be imported, and is done without: MMCV==2.2.0 is used' in done.stderr
+
+
+def test_other_versions_than_those_whose_parts_are_replaced_are_named(monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        compat.check_versions()
+    monkeypatch.setattr('mmpose.__version__', '1.4.0')
+    with pytest.warns(UserWarning, match=r'mmpose 1\.4\.0 is installed\. This code was made for 1\.3\.2'):
+        compat.check_versions()
 
 
 @pytest.mark.slow

@@ -183,6 +183,9 @@ def test_evaluators_that_do_not_fit_are_one_error():
         check_evaluator(cfg, 'test')
     cfg.test_evaluator = dict(type='CocoMetric', ann_file=None)  # it takes what is tested
     check_evaluator(cfg, 'test')
+    cfg.test_dataloader.dataset.bbox_file, cfg.test_evaluator.type = 'detections.json', 'NamedKeypointMetric'
+    with pytest.raises(ValueError, match=r'test_dataloader\.dataset has a bbox_file, but .* with its own annotation'):
+        check_evaluator(cfg, 'test')
 
 
 def test_settings_without_effect_are_refused_inside_of_combined_data_sets():

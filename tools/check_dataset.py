@@ -166,6 +166,9 @@ def audit_against(args: argparse.Namespace, datasets: list[DataSet]) -> int:
         raise ValueError(f'there is no image in {args.against}')
     if missing := [path for path in (*images.values(), *others.values()) if not path.is_file()]:
         raise ValueError(f'{len(missing)} images are not there, such as {missing[0]}; get the data, or mend the path')
+    names = {image['file_name'] for each in datasets for part in each.parts for image in part.coco['images']}
+    if args.list and (twice := [name for name in images if name not in names]):  # the list has images by their names
+        raise ValueError(f'two images have the name of {twice[0]}: give --list for one part at a time, as --train')
     print(f'looking for {len(images)} images among {len(others)} of {args.against} ...', flush=True)
     pairs, broken = find_shared(images, others)
     table = Table('image', f'lies to that of {args.against}', 'other', 'correlation')

@@ -10,6 +10,7 @@ of the box's longer side, keypoint by keypoint.
 
 import argparse
 import json
+from itertools import islice
 from pathlib import Path
 
 from clamp.command_line import Options, at_least, errors_in_one_line, input_file, output_file
@@ -166,14 +167,14 @@ def diagnose(args: argparse.Namespace) -> dict:
     model.to(check_device(args.device))
     for part in ('train', 'test'):
         cfg[f'{part}_dataloader'].update(num_workers=0, persistent_workers=False)
-    loader = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))
-    losses = gradient_shares(model.train(), [next(loader) for _ in range(args.batches)])
     loader, hits = Runner.build_dataloader(cfg.test_dataloader), []
     for batch in tqdm(loader, desc='test set'):
         hits.append(keypoint_hits(model.eval(), batch))
         if args.images and sum(len(each['labelled']) for each in hits) >= args.images:
             break
-    hits = {name: np.concatenate([each[name] for each in hits]) for name in hits[0]}
+    hits = {name: np.concatenate([each[name] for each in hits])[: args.images] for name in hits[0]}
+    batches = [*islice(Runner.build_dataloader(cfg.train_dataloader, seed=0), args.batches)]
+    losses = gradient_shares(model.train(), batches)  # last: it changes the statistics of batch norms
     labelled, names = hits.pop('labelled').sum(axis=0), model.head.prompt_learner.keypoint_names
     pck = {}
     for name, found in hits.items():

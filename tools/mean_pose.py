@@ -60,7 +60,11 @@ def main(argv: list[str] | None = None) -> None:
             if converts_keypoints(dataset):
                 raise ValueError(f'{args.config} takes some of the keypoints of its file: name the config of all.')
         check_data(train)
-    pose = mean_pose(read(annotation_path(train))['annotations'])
+        pose = mean_pose(read(annotation_path(train))['annotations'])
+        names = list(dataset_metainfo(train)['keypoint_id2name'].values())
+        if unlabelled := [name for name, place in zip(names, pose) if np.isnan(place).any()]:
+            print(f'no label in training, hence the middle of the box: {", ".join(unlabelled)}')
+            pose = np.nan_to_num(pose, nan=0.5)
     truth = CheckedCOCO(annotation_path(test))
     results = truth.loadRes(predict(pose, [each for each in truth.anns.values() if is_trainable(each)]))
     sigmas = dataset_metainfo(test)['sigmas']

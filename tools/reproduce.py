@@ -114,12 +114,11 @@ def prepare(run: Run, dry_run: bool = False) -> None:
         ValueError: If the config cannot be trained, or the run was begun with another config or other data.
     """
     commands = run.make_commands
-    absent = [word for each in commands for word in each if word.endswith('.json') and not Path(word).is_file()]
-    if absent:
-        raise FileNotFoundError(f'The annotation file {absent[0]} is not there. {DATA_HELP}')
-    if commands and dry_run:
-        return
-    for command in commands:
+    for command in commands:  # which may read what those before it have made
+        if absent := [word for word in command if word.endswith('.json') and not Path(word).is_file()]:
+            raise FileNotFoundError(f'The annotation file {absent[0]} is not there. {DATA_HELP}')
+        if dry_run:
+            return
         print(f'{run.name}: {shlex.join(command)}', flush=True)
         if subprocess.run([sys.executable, ROOT / command[1], *command[2:]]).returncode:
             raise ValueError(f'{shlex.join(command)} failed; its message is above. {DATA_HELP}')

@@ -9,6 +9,7 @@ import argparse
 import copy
 import errno
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -74,9 +75,16 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If the config is not there.
-        ValueError: If an option would be without effect.
+        ValueError: If an option would be without effect, or the work dir is that of the config's base.
     """
     cfg = read_config(args.config, dict(launcher=args.launcher) | (args.cfg_options or {}))
+    given = args.work_dir or 'work_dir' in (args.cfg_options or {})
+    own = given or re.search(r'^work_dir\b', Path(args.config).read_text(encoding='utf-8'), re.MULTILINE)
+    if cfg.get('work_dir') and not own:
+        raise ValueError(
+            f'{args.config} has the work_dir of its base, {cfg.work_dir}, and would train over what is there: write a '
+            'line work_dir = ... into it, or give --work-dir.'
+        )
     folder_and_name = Path(args.config).with_suffix('').parts[-2:]  # ap10k/clamp_vitb
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', *folder_and_name))
     if args.amp:

@@ -157,6 +157,7 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
         coco[key] = well_formed(coco[key], kind, findings)
         if kind is not BoxAnnotation:
             check_unique(coco, key, 'id', findings)
+    check_unique(coco, 'images', 'file_name', findings, 'frame' if kinds['images'] is BoxImage else '')
     fields = {REFERENCES[key]: key for key in kinds if key in REFERENCES}
     ids = {field: {entry['id'] for entry in coco[key]} for field, key in fields.items()}
     for field, key in fields.items():
@@ -168,7 +169,6 @@ def _check_entries(coco: dict, kinds: dict, findings: Findings) -> None:
                 case = f'annotation {ann.get("id", "")}: {field} is {ann[field]}'
                 findings['error', f'`{field}` should be the id of one of `{key}`'].append(case)
     coco['annotations'] = [ann for ann in coco['annotations'] if all(ann.get(field, 1) in ids[field] for field in ids)]
-    check_unique(coco, 'images', 'file_name', findings, 'frame' if kinds['images'] is BoxImage else '')
 
 
 def check_unique(coco: dict, key: str, field: str, findings: Findings, beside: str = '') -> None:

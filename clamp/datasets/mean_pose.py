@@ -4,7 +4,7 @@ from .splits import is_trainable
 
 
 def mean_pose(annotations: list[dict]) -> np.ndarray:
-    """Return the mean place of each keypoint in its box, (K, 2), (x, y) as fractions of the box.
+    """Return the mean place of each keypoint in its box, (K, 2), (x, y) as fractions of the box; NaN without a label.
 
     Args:
         annotations (list[dict]): COCO keypoint annotations, of which those to train on count, and labelled keypoints.
@@ -15,4 +15,5 @@ def mean_pose(annotations: list[dict]) -> np.ndarray:
     boxes = np.array([annotation['bbox'] for annotation in annotations], float)[:, None]  # (N, 1, 4)
     fractions = (keypoints[..., :2] - boxes[..., :2]) / boxes[..., 2:]
     labelled = keypoints[..., 2:] > 0
-    return (fractions * labelled).sum(0) / labelled.sum(0).clip(min=1)
+    counts = labelled.sum(0)
+    return (fractions * labelled).sum(0) / np.where(counts, counts, np.nan)

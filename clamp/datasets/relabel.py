@@ -53,7 +53,8 @@ def without(coco: dict, *, images: list[str]) -> tuple[dict, dict]:
     Raises:
         ValueError: If none of the images is there, or nothing would be left to train on.
     """
-    dropped = {image['id'] for image in coco['images'] if image['file_name'] in images}
+    names = set(images)
+    dropped = {image['id'] for image in coco['images'] if image['file_name'] in names}
     if not dropped:
         raise ValueError(f'none of the {len(images)} images of the list is in it: use the file as it is')
     part = splits.subset(coco, {ann['id'] for ann in coco['annotations'] if ann['image_id'] not in dropped})

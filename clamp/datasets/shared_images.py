@@ -9,6 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -88,6 +89,7 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
         tuple[list[Shared], list[str]]: The pairs, and the names of images that cannot be read.
     """
     read = dict(zip(others, map_images(_describe_file, others.values(), desc='reading images')))
+    grey_of = lru_cache(maxsize=256)(lambda name: read_grey(others[name]))  # frames of one scene are candidates of all
     there = {name: found for name, found in read.items() if found is not None}
     broken, shared = [name for name in others if name not in there], []
     index = Index(there)
@@ -103,7 +105,7 @@ def find_shared(images: Mapping[str, Path], others: Mapping[str, Path]) -> tuple
             image = np.ascontiguousarray(grey[:, ::-1]) if mirrored else grey
             for other, placements in index.candidates(describe(image, ZOOMS)).items():
                 if path.resolve() != others[other].resolve():
-                    shared += confirm(name, image, other, read_grey(others[other]), placements, mirrored)
+                    shared += confirm(name, image, other, grey_of(other), placements, mirrored)
     best = {}
     for pair in sorted(shared, key=lambda pair: pair.correlation):  # symmetric pictures are their own mirror images
         best[pair.image, pair.other] = pair

@@ -56,7 +56,8 @@ def measure_on(cfg: Config, other: Config) -> list[str]:
     cfg.test_dataloader.dataset = dict(
         type='CombinedDataset',
         metainfo=model_info,
-        datasets=[dict(dataset, pipeline=[converter_to(names, model_names)])],
+        # without the boxes of a detector, whose numbers are not those of the annotations that PCK is of
+        datasets=[dict(dataset, bbox_file=None, pipeline=[converter_to(names, model_names)])],
         pipeline=[step for step in trained.pipeline if step['type'] != 'KeypointConverter'],
         test_mode=True,
     )

@@ -29,7 +29,8 @@ class NamedKeypointMetric(BaseMetric):
       best on the animals of the reference.
 
     Names: ``novel/PCK@0.1``, ``novel/PCK@0.1 low``, ``novel/PCK@0.1 high``, ``base/AUROC``, ``cat/novel/PCK@0.1`` by
-    species, ``left eye/PCK@0.1`` by keypoint, ``novel/PCK@0.1 of the mean pose`` (``nearest``, ``midpoint``).
+    species (where annotations have none, by the number of the category), ``left eye/PCK@0.1`` by keypoint,
+    ``novel/PCK@0.1 of the mean pose`` (``nearest``, ``midpoint``).
 
     Notation: N animals, K keypoints, T thresholds, R resamples.
 
@@ -45,7 +46,7 @@ class NamedKeypointMetric(BaseMetric):
 
     Raises:
         FileNotFoundError: If the reference's file is not there.
-        ValueError: If a novel name is not among the names, or the reference has not a place for each of them.
+        ValueError: If a novel name is not among the names, or the reference has not a place, or a label, for each.
     """
 
     def __init__(
@@ -67,6 +68,10 @@ class NamedKeypointMetric(BaseMetric):
             raise ValueError(f'reference has {len(reference["places"])} places, for {len(self.keypoint_names)} names.')
         if reference and not Path(reference['ann_file']).is_file():  # said before the test, not after it
             raise FileNotFoundError(f'The annotation file {reference["ann_file"]} of the mean pose is not there.')
+        if reference:
+            mean = mean_pose(read(reference['ann_file'])['annotations'])[list(reference['places'])]
+            if unlabelled := [name for name, place in zip(self.keypoint_names, mean) if np.isnan(place).any()]:
+                raise ValueError(f'{reference["ann_file"]}, the reference, has no label of {", ".join(unlabelled)}.')
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep what was predicted and what is true of each animal, in pixels of the image."""

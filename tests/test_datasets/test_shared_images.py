@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from clamp.datasets import shared_images
 from clamp.datasets.shared_images import Shared, find_shared, read_list, write_list
 from tests.repository import ROOT, load_tool, slow_except
 from tests.tiny_data import make_part
@@ -134,6 +135,24 @@ def test_the_audit_writes_a_list_and_the_split_leaves_it_out(dataset, tmp_path, 
     (tmp_path / 'elsewhere/else.jpg').write_bytes(b'no image')  # nobody knows whether it is in both
     assert check_dataset.main(dataset) == 1
     assert 'not looked at, for they are no images that can be read: 1, such as else.jpg' in capsys.readouterr().out
+
+
+def test_a_list_has_no_name_that_two_images_have(dataset, tmp_path):
+    """It would name both by their paths, which no annotation file has: the image would stay in."""
+    parts = [make_part('train', 1, tmp_path), make_part('val', 1, tmp_path / 'other')]
+    args = check_dataset.parse_args([*dataset, '--list', str(tmp_path / 'shared.json')])
+    with pytest.raises(ValueError, match=r'two images have the name of .*1\.jpg: give --list for one part at a time'):
+        check_dataset.audit_against(args, [check_dataset.DataSet(parts, {}, None)])
+
+
+def test_an_image_that_is_like_many_is_read_once(tmp_path, monkeypatch):
+    images = {f'{number}': write(tmp_path / f'{number}.png', draw(7)) for number in range(4)}
+    others = {f'{number}': write(tmp_path / f'o{number}.png', draw(7)) for number in range(4)}
+    read, seen = shared_images.read_grey, []
+    monkeypatch.setattr(shared_images, 'read_grey', lambda path: seen.append(path) or read(path))
+    pairs, _ = find_shared(images, others)
+    assert len(pairs) == 16
+    assert len(seen) <= len(images) + 2 * len(others)  # once to describe it, once to compare it
 
 
 def test_errors_are_one_line(dataset, tmp_path, capsys):

@@ -122,6 +122,9 @@ def test_wrong_arguments_are_refused(tmp_path):
     path = write(tmp_path, dict(id=0, bbox=[0, 0, 10, 10], keypoints=[9, 9, 2] * 4))
     with pytest.raises(ValueError, match='no animals but those tested'):
         evaluate(CATS, novel=['left eye'], reference=dict(ann_file=str(path), places=[0, 1, 2]))
+    path = write(tmp_path, dict(id=0, bbox=[0, 0, 10, 10], keypoints=[9, 9, 2, 0, 0, 0, 9, 9, 2, 9, 9, 2]))
+    with pytest.raises(ValueError, match=r'trainval\.json, the reference, has no label of left eye'):
+        evaluate(CATS, novel=['left eye'], reference=dict(ann_file=str(path), places=[0, 1, 2]))
     with pytest.raises(ValueError, match='reference has 2 places, for 3 names'):
         evaluate(CATS, reference=dict(ann_file=str(path), places=[0, 1]))
     with pytest.raises(FileNotFoundError, match=r'nowhere\.json of the mean pose is not there'):

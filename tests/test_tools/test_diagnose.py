@@ -87,7 +87,7 @@ def test_hits_by_hand():
 @pytest.mark.slow
 def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
     options = ['train_dataloader.batch_size=4', 'test_dataloader.batch_size=4']
-    diagnose.main([DEMO, '--batches', '1', '--json', 'found.json', '--cfg-options', *options])
+    diagnose.main([DEMO, '--batches', '4', '--json', 'found.json', '--cfg-options', *options])  # there is one of four
     found = json.loads(Path('found.json').read_text())
     assert set(found['losses']) == {'loss_kpt', 'loss_spatial', 'loss_feature'}
     assert found['losses']['loss_kpt']['cosine'] == pytest.approx(1, abs=1e-3)
@@ -97,6 +97,19 @@ def test_shares_and_hits_of_an_untrained_model(diagnose, tmp_path, capsys):
         assert list(pck) == ['mean', *found['keypoints']]
         assert all(0 <= value <= 100 for value in pck.values())
     assert 'loss_spatial' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_is_found_is_found_by_the_checkpoint_and_in_as_many_animals(diagnose, monkeypatch):
+    """The gradients' forward passes change the statistics of batch norms."""
+    order, hits = [], diagnose.keypoint_hits
+    monkeypatch.setattr(diagnose, 'keypoint_hits', lambda *args: order.append('hits') or hits(*args))
+    monkeypatch.setattr(diagnose, 'gradient_shares', lambda *args: order.append('gradients') or {})
+    options = ['train_dataloader.batch_size=2', 'test_dataloader.batch_size=3']
+    found = diagnose.diagnose(diagnose.parse_args([DEMO, '--images', '1', '--cfg-options', *options]))
+    assert order == ['hits', 'gradients']
+    _, *shares = found['pck']['heatmap'].values()
+    assert {share for share in shares if share == share} <= {0, 100}  # of one animal; NaN where it is not labelled
 
 
 def test_a_checkpoint_of_another_model_is_refused(diagnose, tmp_path):

@@ -258,8 +258,7 @@ def test_a_run_goes_on_from_the_last_epoch_that_can_be_read(workplace):
 def test_a_run_of_another_config_or_other_data_is_refused(workplace, done):
     reproduce.main(ONE)
     calls()
-    if not done:
-        (folder() / 'result.json').unlink()
+    (folder() / ('run.json' if done else 'result.json')).unlink()  # either has what it was begun with
     with pytest.raises(SystemExit, match=r'seed0 was begun with another config .* Delete the folder, or give another'):
         reproduce.main([*ONE, '--cfg-options', 'train_dataloader.batch_size=16'])
     path = Path('data/demo/annotations/ap10k-train-split1.json')
@@ -392,6 +391,19 @@ def test_missing_annotations_are_made(workplace, capsys):
     made_here = ('make', 'key', 'group')
     table['rows'] = [{key: row[key] for key in row if key not in made_here} for row in table['rows']]
     Path('tables.json').write_text(json.dumps(dict(demo=table)))
+    reproduce.main([*ONE, '--tables', 'tables.json'])
+    assert len(calls()) == 2
+
+
+def test_a_command_may_read_what_one_before_it_makes(workplace, capsys):
+    Path('data/demo').rename('data/away')
+    Path('copy.py').write_text('import shutil, sys; shutil.copytree(*sys.argv[1:3])')
+    tables = json.loads((ROOT / 'tools/tables.json').read_bytes())
+    copy = workplace / 'copy.py'
+    tables['demo']['make'] = [f'{copy} data/away data/between', f'{copy} data/between data/demo data/between/a.json']
+    Path('data/away/a.json').touch()
+    Path('tables.json').write_text(json.dumps(tables))
+    reproduce.main([*ONE, '--tables', 'tables.json', '--dry-run'])
     reproduce.main([*ONE, '--tables', 'tables.json'])
     assert len(calls()) == 2
 

@@ -102,6 +102,19 @@ def test_the_work_dir_is_named_by_the_option_or_the_config(config_of, tmp_path):
     assert train.load_config(train.parse_args([DEMO])).work_dir == 'work_dirs/demo/clamp_tiny'
 
 
+def test_a_config_does_not_train_over_its_bases_work_dir(monkeypatch, tmp_path):
+    """MMEngine fills in the name of the base's file."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    train, config = load_tool('train'), tmp_path / 'mine.py'
+    config.write_text(f"_base_ = '{ROOT}/configs/animalpose/clamp_tiny_20shot.py'\n")
+    with pytest.raises(ValueError, match=r'mine.py has the work_dir of its base, work_dirs/animalpose/clamp_tiny_20s'):
+        train.load_config(train.parse_args([str(config)]))
+    for options in (['--work-dir', 'own'], ['--cfg-options', 'work_dir=own']):
+        assert train.load_config(train.parse_args([str(config), *options])).work_dir == 'own'
+    config.write_text(config.read_text() + "work_dir = 'own'\n")
+    assert train.load_config(train.parse_args([str(config)])).work_dir == 'own'
+
+
 def test_switches_reach_the_config(config_of):
     assert config_of('--auto-scale-lr').auto_scale_lr.enable
     assert config_of('--no-validate').val_dataloader is None
