@@ -28,7 +28,7 @@ def test_nothing_is_found_in_a_good_data_set(parts):
 def test_an_animal_of_a_file_name_that_is_there_twice_is_no_other_error(parts):
     coco = parts[0].coco
     coco['images'].append({**coco['images'][0], 'id': 99})
-    coco['annotations'][1]['image_id'] = 99
+    coco['annotations'].append({**coco['annotations'][0], 'id': 98, 'image_id': 99})
     assert [message for _, _, message in messages(parts)] == ['`file_name` of `images` should be unique']
 
 

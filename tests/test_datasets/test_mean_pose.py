@@ -46,7 +46,7 @@ def test_animals_that_no_model_is_asked_for_take_no_place(tmp_path, capsys):
     load_tool('mean_pose').main([DEMO, '--cfg-options', *options])
     said = capsys.readouterr().out
     assert 'IoU=0.50:0.95 | area=   all | maxDets= 20 ] =  1.000' in said
-    assert 'no label in training, hence the middle of the box: nose, neck, ' in said
+    assert 'no label in training, hence the middle of the box: Nose, Neck, ' in said
 
 
 @pytest.mark.parametrize(
