@@ -13,8 +13,6 @@ from clamp.onnx import graph
 from tests.exported_session import Session
 from tests.repository import DEMO
 
-K = 17
-
 
 @pytest.fixture
 def session(monkeypatch, tmp_path) -> Session:

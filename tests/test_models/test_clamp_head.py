@@ -8,8 +8,7 @@ from mmpose.structures import PoseDataSample
 
 from clamp.models.clamp_head import cosine_similarity, keypoint_fractions
 from clamp.models.feature_contrastive_loss import sample_features
-from tests.exported_session import K
-from tests.tiny_models import D, estimator, features, samples, tiny_head
+from tests.tiny_models import D, K, estimator, features, samples, tiny_head
 
 
 def test_the_score_map_is_fused_as_in_figure_2():
