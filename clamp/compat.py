@@ -52,6 +52,7 @@ def _imports(name: str) -> bool:
         for other in set(sys.modules) - before:
             if other.partition('.')[0] == package:
                 del sys.modules[other]
+        sys.modules[package] = None  # to import it is an ImportError now, which MMPose, where it tries to, expects
         warnings.warn(f'{package} is installed, but cannot be imported, and is done without: {error}', stacklevel=2)
         return False
     return True
@@ -70,6 +71,7 @@ def import_mmpose_models() -> None:
     if not _imports('mmdet.utils'):
         names = {'ConfigType': dict, 'reduce_mean': _placeholder('reduce_mean', 'mmdet')}
         missing.update({'mmdet': {}, 'mmdet.utils': names})
+    blocked = {name: None for name in missing if name in sys.modules}
     for name, members in missing.items():
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(members)
@@ -78,6 +80,7 @@ def import_mmpose_models() -> None:
     finally:
         for name in missing:
             del sys.modules[name]
+        sys.modules.update(blocked)
 
 
 def _statistics_method(owner: type, name: str):

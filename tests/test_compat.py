@@ -167,7 +167,7 @@ def test_opencv_without_its_libraries(monkeypatch, message, has_help):
 def test_an_mmdet_that_refuses_this_mmcv_is_done_without(tmp_path):
     (tmp_path / 'mmdet').mkdir()
     (tmp_path / 'mmdet/__init__.py').write_text("raise AssertionError('MMCV==2.2.0 is used but incompatible')")
-    code = 'import clamp.register, sys; print([name for name in sys.modules if name.startswith("mmdet")])'
+    code = 'import clamp.register, sys; print([name for name in sys.modules if name.startswith("mmdet.")])'
     environment = os.environ | dict(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == '[]\n'
