@@ -12,6 +12,8 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.testing import get_packed_inputs
 
+import clamp.register  # noqa: F401
+
 TEXT_CFG = dict(width=32, heads=2, layers=2, context_length=20, vocab_size=49408)
 SIZES = dict(
     vit=dict(embed_dim=24, vision_cfg=dict(layers=2, width=32, head_width=16, patch_size=8, image_size=32)),
