@@ -4,21 +4,23 @@ PYTHON ?= python3
 CONSTRAINTS ?=
 BIN := .venv/bin
 PIP := $(BIN)/pip install -q --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+CHECK = -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else 'error: %s is Python %d.%d; use one of 3.10 to 3.12, as xtcocotools cannot be built for later ones: make PYTHON=python3.12 setup' % (sys.executable, *sys.version_info[:2]))"
 WORK_DIR := work_dirs/demo/clamp_tiny
 
 .PHONY: setup python-fits FORCE demo test test-slow lint clean
 
 setup: python-fits .venv/.done
 
-# the environment that is there stays, whatever python3 is now; another that is asked for has to be made anew
+# the environment that is there stays, whatever python3 is now; one of another Python that is asked for has to be made anew
 python-fits:
-	@test "$(origin PYTHON)" = file || test ! -x $(BIN)/python || test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || { echo "error: .venv is of $$($(BIN)/python -V), not of $$($(PYTHON) -V): make clean" >&2; exit 1; }
+	@test "$(origin PYTHON)" = file || test ! -x $(BIN)/python || test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || { echo "error: .venv is of $$($(BIN)/python -V), not of $$($(PYTHON) -V): rm -rf .venv" >&2; exit 1; }
 
-.venv/bin/python:
-	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else 'error: $(PYTHON) is Python %d.%d; use one of 3.10 to 3.12, as xtcocotools cannot be built for later ones: make PYTHON=python3.12 setup' % sys.version_info[:2])"
+.venv/bin/pip:
+	@$(PYTHON) $(CHECK)
 	$(PYTHON) -m venv .venv
 
-.venv/.done: requirements.txt setup.py $(if $(CONSTRAINTS),FORCE) | .venv/bin/python
+.venv/.done: requirements.txt setup.py $(if $(CONSTRAINTS),FORCE) | .venv/bin/pip
+	@$(BIN)/python $(CHECK)
 	$(PIP) "setuptools<81" wheel cython "numpy>=2" "torch>=2.6"
 	$(PIP) --no-build-isolation -r requirements.txt
 	$(PIP) --no-deps mmpose==1.3.2

@@ -3,7 +3,7 @@
 set -euo pipefail
 USAGE='usage: GPUS=8 tools/slurm_train.sh PARTITION JOB CONFIG [options of tools/train.py]'
 GPUS=${GPUS:-8}
-[[ $GPUS =~ ^[1-9][0-9]*$ ]] || { echo "GPUS=$GPUS is no number. $USAGE" >&2; exit 2; }
+[[ $GPUS =~ ^[1-9][0-9]*$ ]] || { echo "error: GPUS is '$GPUS', but should be a whole number from 1. $USAGE" >&2; exit 2; }
 GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
 # shellcheck disable=SC2086
 srun -p "${1:?$USAGE}" --job-name="${2:?$USAGE}" --gres=gpu:"$GPUS_PER_NODE" --ntasks="$GPUS" \

@@ -69,7 +69,8 @@ class NamedKeypointMetric(BaseMetric):
         if reference and not Path(reference['ann_file']).is_file():  # said before the test, not after it
             raise FileNotFoundError(f'The annotation file {reference["ann_file"]} of the mean pose is not there.')
         if reference:
-            mean = mean_pose(read(reference['ann_file'])['annotations'])[list(reference['places'])]
+            self.known = [each for each in read(reference['ann_file'])['annotations'] if is_trainable(each)]
+            mean = mean_pose(self._known_but(set()))[list(reference['places'])]
             if unlabelled := [name for name, place in zip(self.keypoint_names, mean) if np.isnan(place).any()]:
                 raise ValueError(f'{reference["ann_file"]}, the reference, has no label of {", ".join(unlabelled)}.')
 
@@ -136,7 +137,7 @@ class NamedKeypointMetric(BaseMetric):
 
     def _without_words(self, animals: dict) -> dict[str, np.ndarray]:
         """Return the places (N, K, 2) in the mean pose, those of the nearest base keypoint, and midpoints of two."""
-        others = other_animals(self.reference['ann_file'], set(animals['id'].tolist()))
+        others = self._known_but(set(animals['id'].tolist()))
         mean = mean_pose(others)[list(self.reference['places'])]  # (K, 2)
         box = animals['box'][:, None]  # (N, 1, 4)
         places = {'mean pose': box[..., :2] + mean * box[..., 2:]}
@@ -147,6 +148,14 @@ class NamedKeypointMetric(BaseMetric):
             ends = nearest_midpoints(others, self.reference['places'], self.novel)  # (K, 2)
             places['midpoint'] = animals['found'][:, ends].mean(2)
         return places
+
+    def _known_but(self, tested: set[int]) -> list[dict]:
+        """Return the reference's animals but those with some ids."""
+        others = [annotation for annotation in self.known if annotation['id'] not in tested]
+        if not others:
+            ann_file = self.reference['ann_file']
+            raise ValueError(f'{ann_file} has no animals but those tested: there is no mean pose of others.')
+        return others
 
 
 def find_hits(found: np.ndarray, true: np.ndarray, sizes: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
@@ -163,22 +172,6 @@ def find_hits(found: np.ndarray, true: np.ndarray, sizes: np.ndarray, thresholds
     """
     distance = np.linalg.norm(found - true, axis=-1) / np.max(sizes, axis=-1, keepdims=True)
     return np.less_equal.outer(distance, thresholds)
-
-
-def other_animals(ann_file: str, without: set[int]) -> list[dict]:
-    """Return the annotations of a COCO file that can be trained on, but those with some ids.
-
-    Raises:
-        ValueError: If there are no others.
-    """
-    others = [
-        annotation
-        for annotation in read(ann_file)['annotations']
-        if annotation['id'] not in without and is_trainable(annotation)
-    ]
-    if not others:
-        raise ValueError(f'{ann_file} has no animals but those tested: there is no mean pose of others.')
-    return others
 
 
 def nearest_midpoints(annotations: list[dict], places: Sequence[int], novel: np.ndarray) -> np.ndarray:
