@@ -121,7 +121,7 @@ def encode(job: Job) -> tuple[bytes, str]:
             return b'', f'{job.source} is of another size than the annotation file says: {size}, not {job.size}'
         kind = job.target.suffix
         return cv2.imencode(kind, job.crop.cut(image), ENCODER_OPTIONS[kind[1:]])[1].tobytes(), ''
-    except (OSError, cv2.error) as error:
+    except (OSError, ValueError, cv2.error) as error:
         return b'', f'{job.source} {error}'
 
 

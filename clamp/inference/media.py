@@ -107,7 +107,7 @@ def read_frames(sources: Sequence[Source], skipped: list[str], boxes: 'CocoBoxes
         except (OSError, ValueError) as error:
             text = str(error)
             skipped.append(text if str(source.path) in text else f'{source.path}: {text}')
-        if (pages := count_pages(source.path)) > 1:
+        if seen and (pages := count_pages(source.path)) > 1:
             skipped.append(f'{source.path} has {pages} pages or frames: the first alone is read')
         if boxes is not None and (beyond := boxes.beyond(source.path, seen)):
             skipped.append(f'{source.path} has {seen} frames, but {boxes.path} has boxes of frame {beyond[0]}')
